@@ -1,40 +1,141 @@
-"""`python -m crm.embedded`: commands on this checkout's own servers."""
+"""Commands on this checkout's own PostgreSQL and Valkey."""
 
 import argparse
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+from types import FrameType
+from typing import NoReturn
 
-from crm.embedded.servers import running_servers
-from crm.embedded.state import Kind
+from crm.embedded.pgconfig import EmbeddedServersMissing
+from crm.embedded.postgres import PostgresFailed
+from crm.embedded.product import require_free_ports, run_product
+from crm.embedded.servers import OwnServersNeeded, ServersInUse, remove_servers, running_servers
+from crm.embedded.startup import StartFailed, prepare
+from crm.embedded.state import ROOT, Kind, State
+from crm.embedded.system import ServerUserMissing
+from crm.embedded.valkey import ValkeyFailed
+
+ACTIONS = {
+    "run": "start everything and stay in the foreground",
+    "test": "run pytest with the arguments after --",
+    "exec": "run the command after -- with both servers up",
+    "env": "print the environment that names the servers, for a shell's eval (start them by `exec` or `run` meanwhile)",
+    "bench": "run the benchmarks with the arguments after --",
+    "reset-demo": "throw the demo data away and load it anew",
+    "clean": "delete the servers of tests and benchmarks",
+}
+REFUSALS = (
+    EmbeddedServersMissing,
+    OwnServersNeeded,
+    PostgresFailed,
+    ServersInUse,
+    ServerUserMissing,
+    StartFailed,
+    ValkeyFailed,
+)
 
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    command = [part for index, part in enumerate(options.command) if not (index == 0 and part == "--")]
-    kind = Kind(options.kind)
-    with running_servers(kind=kind) as environment:
-        if options.action == "env":
-            print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), end="")
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
+    if options.action != "test":
+        _read_env_file()
+    try:
+        return _act(action=options.action, kind=Kind(options.kind), command=command)
+    except REFUSALS as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _act(*, action: str, kind: Kind, command: list[str]) -> int:
+    match action:
+        case "run":
+            return run()
+        case "reset-demo":
+            return reset_demo()
+        case "clean":
+            for throw_away in (Kind.TEST, Kind.BENCH):
+                remove_servers(kind=throw_away)
+                shutil.rmtree(throw_away.base, ignore_errors=True)
             return 0
-        return run_child(command=command, environment=environment)
+        case "test":
+            return run_with_servers(kind=Kind.TEST, command=[sys.executable, "-m", "pytest", *(command or ["-n", "auto"])])
+        case "bench":
+            return run_with_servers(kind=Kind.BENCH, command=[sys.executable, "-m", "bench", *command])
+        case "exec":
+            return run_with_servers(kind=kind, command=command)
+        case _:
+            with running_servers(kind=kind) as environment:
+                print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), end="")
+            return 0
 
 
-def run_child(*, command: list[str], environment: dict[str, str]) -> int:
-    """Run one command to its end and return its exit code. Ctrl-C is the child's to answer."""
-    with subprocess.Popen(command, env={**os.environ, **environment}) as child:
+def run() -> int:
+    require_free_ports()
+    with running_servers(kind=Kind.DEV) as environment:
+        prepare(environment=environment, state=_state(), embedded="DATABASE_URL" in environment)
+        return run_product(environment=environment, var=Kind.DEV.base)
+
+
+def reset_demo() -> int:
+    """Make the data of `run` anew. A database given from outside is not ours to delete."""
+    if os.environ.get("DATABASE_URL"):
+        raise OwnServersNeeded("DATABASE_URL is set: only the embedded database can be thrown away by this command.")
+    remove_servers(kind=Kind.DEV)
+    for folder in ("media", "mail"):
+        shutil.rmtree(Kind.DEV.base / folder, ignore_errors=True)
+    with running_servers(kind=Kind.DEV) as environment:
+        prepare(environment=environment, state=_state(), embedded=True)
+    return 0
+
+
+def run_with_servers(*, kind: Kind, command: list[str]) -> int:
+    """Run one command to its end with the servers up and return its exit code. Ctrl-C is the command's to answer."""
+    with running_servers(kind=kind) as environment, subprocess.Popen(command, env={**os.environ, **environment}) as child:
         while True:
             try:
-                return child.wait()
+                code = child.wait()
             except KeyboardInterrupt:
                 continue
+            except SystemExit:
+                child.terminate()
+                raise
+            return code if code >= 0 else 128 - code
+
+
+def _state() -> State:
+    return State(path=Kind.DEV.base / "state.json")
+
+
+def _read_env_file() -> None:
+    """Take what the product's settings would take from `.env`: above all, which database."""
+    if (ROOT / ".env").exists():
+        from environ import Env  # noqa: PLC0415 -- slow import
+
+        Env.read_env(str(ROOT / ".env"))
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m crm.embedded", description=__doc__)
-    parser.add_argument("--kind", choices=[kind.value for kind in Kind], default=Kind.DEV.value, help="which pair of servers")
-    parser.add_argument("action", choices=["exec", "env"])
+    parser = argparse.ArgumentParser(
+        prog="python -m crm.embedded",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="actions:\n" + "\n".join(f"  {name:<12}{text}" for name, text in ACTIONS.items()),
+    )
+    parser.add_argument("--kind", choices=[kind.value for kind in Kind], default=Kind.DEV.value, help="whose servers exec and env use")
+    parser.add_argument("action", choices=list(ACTIONS), metavar="action")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     return parser
 

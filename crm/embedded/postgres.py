@@ -3,11 +3,8 @@
 import hashlib
 import os
 import shutil
-import time
 from pathlib import Path
 from urllib.parse import quote
-
-import psycopg
 
 from crm.embedded import bootstrap
 from crm.embedded.pgconfig import ACCESS_FILE, memory_bytes, program_folder, server_settings, settings_file
@@ -19,6 +16,8 @@ SUPERUSER = "postgres"
 SHARED_FOLDER = Path("/var/lib")
 # Where the first is unknown (older systems) the next is tried; plain C knows the letters of English only.
 LETTER_CLASSES = ("C.UTF-8", "en_US.UTF-8", "C")
+# What is known to have been done to the data, and is not true of new data.
+STAMPS = ("migrated", "demo_loaded")
 
 
 class PostgresFailed(RuntimeError):
@@ -134,7 +133,7 @@ class PostgresServer:
         finally:
             password_file.unlink()
         draft.rename(self.data)
-        self.state.put(key="postgres_prepared", value="")
+        self.state.forget("postgres_prepared", *STAMPS)
 
     def _create_cluster(self, *, folder: Path, password_file: Path) -> None:
         """Run initdb: sorting and case by PostgreSQL's own C.UTF-8, and the system's letter classes, by which trigrams know words."""
@@ -216,17 +215,3 @@ def _set_aside(home: Path, *, user: OsUser | None) -> None:
     old = home.with_name(f"{home.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     home.rename(old)
-
-
-def wait_for_database(*, url: str, seconds: float) -> None:
-    """Wait until a server answers; for servers that are not ours to start."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=3).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-        else:
-            return

@@ -46,11 +46,18 @@ class State:
 
     def put(self, *, key: str, value: str) -> None:
         """Write one value. The file is replaced whole, so that a kill leaves the old one or the new one."""
+        self._write({**self.read(), key: value})
+
+    def forget(self, *keys: str) -> None:
+        """Drop values that are no longer true."""
+        self._write({key: value for key, value in self.read().items() if key not in keys})
+
+    def _write(self, values: dict[str, str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as stream:
-            json.dump({**self.read(), key: value}, stream, indent=1, sort_keys=True)
+            json.dump(values, stream, indent=1, sort_keys=True)
         draft.replace(self.path)
 
     def remember(self, *, key: str, make: Callable[[], str]) -> str:

@@ -43,7 +43,17 @@ def server_user() -> OsUser | None:
 
 def _create_server_user() -> OsUser | None:
     commands = [
-        ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVER_USER],
+        [
+            "useradd",
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--home-dir",
+            "/nonexistent",
+            "--shell",
+            "/usr/sbin/nologin",
+            SERVER_USER,
+        ],
         ["adduser", "-S", "-D", "-H", SERVER_USER],
     ]
     for command in commands:
@@ -70,6 +80,8 @@ def run_as(
         text=True,
         timeout=timeout,
         umask=0o077,
+        # Out of the terminal's reach: Ctrl-C is for whoever asked, not for a server being started or stopped.
+        start_new_session=True,
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=[] if user else None,
