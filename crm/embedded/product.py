@@ -15,11 +15,20 @@ DEMO_ROLES = ("admin", "manager", "rep", "rep2", "support")
 DEMO_TENANTS = ("fxcareers.example", "yamarkets.example", "nxgmarkets.example")
 DEMO_PASSWORD = "magnet-demo"
 
+# Celery's command, without its page of warning to whoever tries the product as root. In production it does not run as root.
+CELERY = """
+import warnings
+from celery.__main__ import main
+from celery.platforms import SecurityWarning
+warnings.simplefilter("ignore", SecurityWarning)
+main()
+"""
+
 
 def programs(*, host: str, port: int, var: Path) -> list[Program]:
     """Return what makes up the product: pages and API, live events, two workers and the clock."""
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
-    celery = [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "celery", "--app", "crm"]
+    celery = [sys.executable, "-c", CELERY, "--app", "crm", "--quiet"]
     worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     web = {"PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"), "DATABASE_POOL": "1"}
     return [

@@ -51,6 +51,7 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._happened: queue.SimpleQueue[Ended | int] = queue.SimpleQueue()
         self._printing = threading.Lock()
+        self._followers: list[threading.Thread] = []
         self._width = max(len(program.name) for program in programs)
 
     def run(self, *, ready: Callable[[], bool] = lambda: True, announce: Callable[[], None] = lambda: None) -> int:
@@ -64,7 +65,9 @@ class Supervisor:
             for program in self.programs:
                 self._children[program.name] = self._start(program)
             for colour, (name, child) in zip(itertools.cycle(COLOURS), self._children.items(), strict=False):
-                threading.Thread(target=self._follow, args=(name, child, colour), daemon=True).start()
+                follower = threading.Thread(target=self._follow, args=(name, child, colour), daemon=True)
+                follower.start()
+                self._followers.append(follower)
             return self._watch(ready=ready, announce=announce)
         finally:
             self._stop()
@@ -102,8 +105,9 @@ class Supervisor:
 
     def _follow(self, name: str, child: subprocess.Popen[bytes], colour: int) -> None:
         if child.stdout is not None:
-            for line in child.stdout:
-                self._print(name=name, line=line, colour=colour)
+            with child.stdout:
+                for line in child.stdout:
+                    self._print(name=name, line=line, colour=colour)
         self._happened.put(Ended(name=name, code=child.wait()))
 
     def _stop(self) -> None:
@@ -120,6 +124,8 @@ class Supervisor:
                 self._say(f"{name} did not stop in time and is killed.")
             _kill_group(child.pid)
             child.wait()
+        for follower in self._followers:
+            follower.join(timeout=2)
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._happened.put(number)

@@ -2,13 +2,12 @@
 
 import os
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 from crm.embedded.pgconfig import EmbeddedServersMissing, package_folder
 from crm.embedded.state import LOOPBACK, Kind, State, choose_port, new_secret
-from crm.embedded.system import end_processes, processes_in
+from crm.embedded.system import end_processes, processes_in, run_as
 
 
 class ValkeyFailed(RuntimeError):
@@ -36,7 +35,7 @@ def valkey_settings(*, kind: Kind, port: int, folder: Path, password: str) -> st
         f'dir "{folder}"',
         f'logfile "{folder / "valkey.log"}"',
         f'pidfile "{folder / "valkey.pid"}"',
-        "daemonize no",
+        "daemonize yes",
         "databases 64",
         "appendonly no",
         "save 60 1" if kind is Kind.DEV else 'save ""',
@@ -83,19 +82,13 @@ class ValkeyServer:
         settings = self.folder / "valkey.conf"
         settings.touch(mode=0o600)
         settings.write_text(valkey_settings(kind=self.kind, port=port, folder=self.folder, password=self.password))
-        # Its own session, so that Ctrl-C in the terminal reaches the supervisor first and the server last.
-        server = subprocess.Popen(
-            [str(valkey_program()), str(settings)],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 20
-        while server.poll() is None and time.monotonic() < deadline:
+        run_as(user=None, command=[str(valkey_program()), str(settings)], cwd=self.folder, timeout=20)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
             if self._answers(port=port):
                 return True
+            if not processes_in(self.folder):
+                return False
             time.sleep(0.02)
         return False
 

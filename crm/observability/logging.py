@@ -1,10 +1,13 @@
 """One log for everything: the product's structlog calls and every library's standard logging, with request and tenant."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+PROBES = ("/health/", "/metrics")
 # Names under which a secret may reach a log line. The value is never worth the risk.
 SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 # Libraries that tell of every message they carry.
@@ -46,10 +49,12 @@ def logging_config(*, fmt: str, level: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(fmt=fmt)],
             }
         },
+        "filters": {"no_probes": {"()": NoProbes}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"level": level.upper(), "handlers": ["console"]},
         "loggers": {
-            **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
+            **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server", "gunicorn.error")},
+            "gunicorn.access": {"handlers": [], "propagate": True, "filters": ["no_probes"]},
             # A refused request is an answer, not an incident.
             "django.request": {"level": "ERROR", "handlers": [], "propagate": True},
             **{name: {"level": "INFO" if level.upper() == "DEBUG" else "WARNING"} for name in CHATTY},
@@ -61,6 +66,16 @@ def _renderers(*, fmt: str) -> list[Processor]:
     if fmt == "json":
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     return [structlog.dev.ConsoleRenderer(colors=False)]
+
+
+class NoProbes(logging.Filter):
+    """Drop the requests that monitors make every few seconds, as long as they are answered well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = record.args
+        if not isinstance(request, Mapping):
+            return True
+        return not (str(request.get("U", "")).startswith(PROBES) and str(request.get("s")) == "200")
 
 
 def hide_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -1,0 +1,10 @@
+"""The Celery application. Tasks are doors: ids in, tenant scope opened, one service called."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+app = Celery("salesmagnet")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,40 @@
+"""History written by the database: statement-level triggers keep the old row of every update and delete.
+
+The context (actor, door, request, operation) is set by `tenant_scope()` for the transaction, so COPY, raw SQL and bulk
+paths carry it like any other.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pghistory
+from django.db import models
+from pghistory.models import Event
+
+from crm.tenancy.managers import TenantManager
+
+
+class History(Event):
+    """Base of every history model: one row as it was before a change."""
+
+    pgh_id = models.BigAutoField(primary_key=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        abstract = True
+
+
+def track(*, exclude: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """Keep the history of a tenant-owned model. `exclude` names machine-computed and derived fields that make no history."""
+    decorator: Callable[[Any], Any] = pghistory.track(
+        pghistory.UpdateEvent(label="changed", row=pghistory.Old, level=pghistory.Statement),
+        pghistory.DeleteEvent(label="deleted", row=pghistory.Old, level=pghistory.Statement),
+        exclude=list(exclude),
+        obj_field=pghistory.ObjForeignKey(related_name="history", db_index=False),
+        context_field=pghistory.ContextJSONField(),
+        context_id_field=None,
+        base_model=History,
+        meta={"indexes": [models.Index(fields=["tenant", "pgh_obj", "-pgh_id"]), models.Index(fields=["tenant", "-pgh_created_at"])]},
+    )
+    return decorator

@@ -1,0 +1,80 @@
+"""Sign-in on pages: the browser session names an AuthSession; ending that ends the sign-in at once."""
+
+import zoneinfo
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from crm.actors import Door
+from crm.identity.authentication import session_of
+from crm.identity.models import AuthSession
+from crm.identity.selectors import actor_for
+from crm.tenancy.scope import tenant_scope
+
+SESSION_KEY = "auth_session_id"
+Next = Callable[[HttpRequest], HttpResponse]
+
+
+def remember(request: HttpRequest, session: AuthSession) -> None:
+    """Bind a sign-in to the browser. The session key changes, so a planted one is worthless."""
+    request.session.flush()
+    request.session[SESSION_KEY] = session.pk
+    request.auth_session = session  # type: ignore[attr-defined]
+    request.user = session.user  # type: ignore[assignment]
+
+
+class SignInMiddleware(AuthenticationMiddleware):
+    """Set `request.user` lazily and `request.auth_session` with it. Takes the place of Django's own."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.auth_session = None  # type: ignore[attr-defined]
+        request.user = SimpleLazyObject(lambda: self._user(request))  # type: ignore[assignment]
+
+    @staticmethod
+    def _user(request: HttpRequest) -> Any:
+        session_id = request.session.get(SESSION_KEY)
+        session = session_of(session_id) if isinstance(session_id, int) else None
+        if session is None:
+            return AnonymousUser()
+        request.auth_session = session  # type: ignore[attr-defined]
+        return session.user
+
+
+class LocaleMiddleware:
+    """Show times in the user's zone, or the tenant's."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(("/api/", "/v1/", "/static/", "/health/")) or not request.user.is_authenticated:
+            return self.get_response(request)
+        name = request.user.time_zone or request.user.tenant.time_zone
+        with timezone.override(zoneinfo.ZoneInfo(name)):
+            return self.get_response(request)
+
+
+class AdminScopeMiddleware:
+    """Run the Django admin inside the user's tenant: one transaction, the third door of the same walls."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/admin/") or not request.user.is_authenticated:
+            return self.get_response(request)
+        actor = actor_for(request.user, door=Door.ADMIN)  # type: ignore[arg-type]
+        request.actor = actor  # type: ignore[attr-defined]
+        with tenant_scope(actor.tenant_id, by=actor, request_id=request.request_id):  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            if hasattr(response, "render") and not response.is_rendered:
+                response.render()
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+            return response

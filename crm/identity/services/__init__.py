@@ -1,0 +1,1 @@
+"""Every write of people and access, by subject."""

@@ -1,0 +1,72 @@
+"""One key per identity: phones in E.164, canonical e-mail, names split and folded. Pure functions, used by every door."""
+
+import re
+import unicodedata
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from nameparser import HumanName
+
+# Providers whose mailboxes ignore dots in the local part.
+_DOTLESS = {"gmail.com", "googlemail.com"}
+_SAME_DOMAIN = {"googlemail.com": "gmail.com"}
+_SPACES = re.compile(r"\s+")
+
+
+def clean_text(text: str) -> str:
+    """Fold white space and drop control characters (a NUL cannot be stored)."""
+    return _SPACES.sub(" ", "".join(" " if unicodedata.category(char) == "Cc" else char for char in text)).strip()
+
+
+def e164(raw: str, *, region: str) -> str | None:
+    """Read a phone in any national form; None when it is not a possible number. Fiction numbers (555-01xx) are possible."""
+    try:
+        number = phonenumbers.parse(raw, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def international(phone: str) -> str:
+    """An E.164 number as people read it; other text as it is."""
+    if not phone.startswith("+"):
+        return phone
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    except phonenumbers.NumberParseException:
+        return phone
+
+
+def checked_email(raw: str) -> str:
+    """The address as given, if it is one. Raises ValueError with a sentence for the user. No look-up is made."""
+    try:
+        return validate_email(raw, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from None
+
+
+def email_key(email: str) -> str:
+    """The form in which addresses are compared: case, plus tags, provider dots and IDN notation do not count."""
+    local, at, domain = email.strip().casefold().rpartition("@")
+    if not at or not local:
+        return ""
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        pass
+    domain = _SAME_DOMAIN.get(domain, domain)
+    local = local.split("+", 1)[0] or local
+    return f"{local.replace('.', '') if domain in _DOTLESS else local}@{domain}"
+
+
+def split_name(full: str) -> tuple[str, str]:
+    """Split a person's name into first (with middle) and last, titles left out."""
+    full = clean_text(full)
+    if " " not in full and "," not in full:
+        return full, ""
+    name = HumanName(full)
+    first = " ".join(part for part in (name.first, name.middle) if part)
+    last = " ".join(part for part in (name.last, name.suffix) if part)
+    return (first, last) if first or last else (full, "")

@@ -1,0 +1,1 @@
+"""What operations give the kernel's registries."""

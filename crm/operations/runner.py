@@ -1,0 +1,159 @@
+"""Kinds of operations, and the loop that runs one chunk by chunk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from crm.actors import Actor, Door
+from crm.errors import DomainError
+from crm.events import live, nudge
+from crm.identity.models import User
+from crm.identity.selectors import actor_for
+from crm.operations.enums import State
+from crm.operations.models import Claim, Operation, OperationError
+from crm.tenancy.scope import act_as, tenant_scope
+
+log = structlog.get_logger(__name__)
+LEASE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowError:
+    row: int
+    message: str
+    field: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Chunk:
+    """What one step did. `cursor` says where the next one starts; `finished` ends the operation."""
+
+    cursor: dict[str, Any]
+    finished: bool = False
+    total: int | None = None
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    errors: list[RowError] = field(default_factory=list)
+    # Failed rows without an error row of their own, such as beyond the number that is kept.
+    failed: int | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+Step = Callable[[Operation, Actor], Chunk]
+_kinds: dict[str, Step] = {}
+KEPT_ERRORS = 10_000
+
+
+def kind(name: str, step: Step) -> None:
+    """Register how a kind of operation does its next chunk. `step` runs in one transaction and must follow the cursor alone."""
+    _kinds[name] = step
+
+
+def claim(operation_id: int) -> int | None:
+    """Take the lease on an operation; its tenant's id, or None when another worker holds it or it is over."""
+    now = timezone.now()
+    free = Claim.objects.filter(Q(held_until=None) | Q(held_until__lt=now), operation_id=operation_id)
+    if not free.update(held_until=now + LEASE):
+        return None
+    return Claim.objects.values_list("tenant_id", flat=True).get(operation_id=operation_id)
+
+
+def run(operation_id: int) -> None:
+    """Run an operation to its end, or until the process dies; then another worker goes on where the last commit was."""
+    tenant_id = claim(operation_id)
+    if tenant_id is None:
+        return
+    try:
+        while _next_chunk(tenant_id, operation_id):
+            Claim.objects.filter(operation_id=operation_id).update(held_until=timezone.now() + LEASE)
+    except DomainError as refusal:
+        _fail(tenant_id, operation_id, refusal.message)
+    except Exception as error:
+        log.exception("operation_failed", operation=operation_id)
+        _fail(tenant_id, operation_id, f"Stopped by an error: {type(error).__name__}. Everything before it is kept.")
+
+
+def _next_chunk(tenant_id: int, operation_id: int) -> bool:
+    with tenant_scope(tenant_id, operation_id=operation_id):
+        operation = Operation.objects.select_for_update(of=("self",)).get(pk=operation_id)
+        if operation.is_over:
+            Claim.objects.filter(operation_id=operation_id).delete()
+            return False
+        actor = _actor_of(operation)
+        act_as(actor)
+        if operation.started_at is None:
+            operation.started_at = timezone.now()
+            operation.state = State.RUNNING
+        chunk = _kinds[operation.kind](operation, actor)
+        _record(operation, chunk)
+        live.announce(
+            "operation.progress", data={"id": operation.pk, "state": operation.state, "percent": operation.percent}, user_id=operation.created_by_id
+        )
+    return not chunk.finished
+
+
+def _actor_of(operation: Operation) -> Actor:
+    """Work on with the rights the person has now; somebody who left leaves the work to nobody."""
+    user = User.objects.filter(pk=operation.created_by_id, is_active=True).first()
+    if operation.created_by_id is None:
+        return Actor.system(tenant_id=operation.tenant_id)
+    if user is None:
+        raise DomainError("The person who asked for this is no longer active.")
+    return actor_for(user, door=Door(operation.params.get("door", Door.TASK)))
+
+
+def _record(operation: Operation, chunk: Chunk) -> None:
+    failed = len(chunk.errors) if chunk.failed is None else chunk.failed
+    room = max(0, KEPT_ERRORS - operation.failed)
+    OperationError.objects.bulk_create(
+        OperationError(operation=operation, row=error.row, field=error.field[:80], message=error.message[:500], values=error.values)
+        for error in chunk.errors[:room]
+    )
+    operation.cursor = chunk.cursor
+    operation.total = chunk.total if chunk.total is not None else operation.total
+    operation.created += chunk.created
+    operation.updated += chunk.updated
+    operation.skipped += chunk.skipped
+    operation.failed += failed
+    operation.done += chunk.created + chunk.updated + chunk.skipped + failed
+    operation.result = {**operation.result, **chunk.result}
+    if chunk.finished:
+        operation.state = State.DONE
+        operation.total = operation.done
+        operation.finished_at = timezone.now()
+        Claim.objects.filter(operation_id=operation.pk).delete()
+    operation.save()
+
+
+def _fail(tenant_id: int, operation_id: int, message: str) -> None:
+    with tenant_scope(tenant_id):
+        Operation.objects.filter(pk=operation_id).exclude(state__in=[State.DONE, State.CANCELLED]).update(
+            state=State.FAILED, error=message, finished_at=timezone.now()
+        )
+        Claim.objects.filter(operation_id=operation_id).delete()
+        live.announce("operation.progress", data={"id": operation_id, "state": State.FAILED.value, "percent": None})
+
+
+def sweep() -> int:
+    """Nudge every operation that waits or whose worker died. Called by beat."""
+    now = timezone.now()
+    due = Claim.objects.filter(Q(held_until=None) | Q(held_until__lt=now)).order_by(F("held_until").asc(nulls_first=True))
+    ids = list(due.values_list("operation_id", flat=True)[:200])
+    for operation_id in ids:
+        nudge.task("operations.run", operation_id=operation_id)
+    return len(ids)
+
+
+def enqueue(operation: Operation) -> None:
+    """Make an operation findable by workers and wake one after commit. Beat finds it even when the nudge is lost."""
+    Claim.objects.create(tenant_id=operation.tenant_id, operation_id=operation.pk)
+    operation_id = operation.pk
+    transaction.on_commit(lambda: nudge.task("operations.run", operation_id=operation_id))

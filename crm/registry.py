@@ -1,0 +1,97 @@
+"""What an app gives the kernel, filled in `AppConfig.ready()` from its `extensions.py`. Lower layers ask here, never upwards."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.utils.functional import Promise
+
+from crm.actors import Actor
+
+T = TypeVar("T")
+Text = str | Promise
+
+
+class Registry(Generic[T]):
+    """An ordered list of contributions per key. A model's key is its label, such as `leads.Lead`."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, list[tuple[int, int, T]]] = defaultdict(list)
+
+    def add(self, key: str, item: T, *, order: int = 100) -> T:
+        if not any(known is item or known == item for _, _, known in self._items[key]):
+            self._items[key].append((order, len(self._items[key]), item))
+            self._items[key].sort(key=lambda entry: entry[:2])
+        return item
+
+    def of(self, key: str) -> list[T]:
+        return [item for _, _, item in self._items[key]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NavItem:
+    """An entry of the sidebar. `key` is its keyboard shortcut; without the capability it is not shown."""
+
+    label: Text
+    url: str
+    icon: str
+    key: str = ""
+    capability: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsPage:
+    """An entry of the settings menu, grouped under a heading."""
+
+    label: Text
+    url: str
+    icon: str
+    group: Text
+    capability: str = ""
+    description: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Something a higher app shows on a lower record, on page and in the API alike.
+
+    `build(record, actor)` answers plain data; `template` renders it as `section`; `api_key` names it in API answers.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    template: str = ""
+    api_key: str = ""
+    place: str = "aside"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSource:
+    """A group of results in the command palette."""
+
+    label: Text
+    find: Callable[[str, Actor], Sequence[dict[str, str]]]
+
+
+navigation: Registry[NavItem] = Registry()
+settings_pages: Registry[SettingsPage] = Registry()
+sections: Registry[Section] = Registry()
+search_sources: Registry[SearchSource] = Registry()
+# Values computed for rows before they are written, set-wise: rows in, one dict of values a row out.
+computed_values: Registry[Callable[[list[Any]], list[dict[str, Any]]]] = Registry()
+# Checks a higher app lays on a lower one's change: (record, changes, actor) → None, or raise a DomainError.
+guards: Registry[Callable[..., None]] = Registry()
+
+
+def compute_values(label: str, rows: Sequence[Any]) -> None:
+    """Set every registered computed value on unsaved or changed rows."""
+    for compute in computed_values.of(label):
+        for row, values in zip(rows, compute(list(rows)), strict=True):
+            for name, value in values.items():
+                setattr(row, name, value)
+
+
+def visible(items: Iterable[T], actor: Actor) -> list[T]:
+    """Drop the entries whose capability the actor lacks."""
+    return [item for item in items if not getattr(item, "capability", "") or actor.can(item.capability)]  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Tenants and the wall between them: scope, managers, fields, row-level security."""

@@ -1,0 +1,43 @@
+"""Error answers, in the shape of the door that was used."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from crm.rest.envelope import CrmSurface, Problem
+
+_TEXTS = {
+    400: ("VALIDATION_ERROR", "The request could not be read."),
+    403: ("FORBIDDEN", "You do not have permission to do this."),
+    404: ("NOT_FOUND", "Not found."),
+    500: ("INTERNAL_ERROR", "Something went wrong on our side."),
+}
+
+
+def _answer(request: HttpRequest, status: int) -> HttpResponse:
+    if request.path.startswith(("/api/", "/v1/")):
+        code, message = _TEXTS[status]
+        problem = Problem(status=status, code=code, message=message)
+        return JsonResponse(CrmSurface.refuse(problem, request), status=status)
+    return render(request, f"errors/{status}.html", status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 400)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "", **_: Any) -> HttpResponse:
+    return render(request, "errors/csrf.html", status=403)

@@ -1,0 +1,1 @@
+"""The lead: captured from any door, filtered, edited, moved through its statuses."""

@@ -1,0 +1,190 @@
+"""Reads of leads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+
+from crm.actors import Actor
+from crm.normal import email_key
+from crm.words import word_key
+from crm.tenancy.scope import current_tenant_id
+from leads.enums import COARSE_STATUSES
+from leads.models import Arrival, Lead, LeadCount, LeadQuerySet, LeadShare, LeadStatus, LeadTransition
+from leads.permissions import SEE_ALL, VIEW
+
+
+def branches_visible_to(actor: Actor, *, with_deleted: bool = False) -> list[LeadQuerySet]:
+    """The leads an actor sees, as disjoint branches that each walk an index of their own.
+
+    All of the tenant's with the permission; else one's own, the unassigned, and what is shared with one or one's teams.
+    """
+    leads: LeadQuerySet = Lead.objects.all()
+    if not actor.can(VIEW):
+        return [leads.none()]
+    whole = [leads.live(), leads.filter(deleted_at__isnull=False)] if with_deleted else [leads.live()]
+    if actor.can(SEE_ALL):
+        return whole
+    shared_ids = LeadShare.objects.filter(Q(user_id=actor.user_id) | Q(team_id__in=actor.team_ids)).values("lead_id")
+    return [
+        part
+        for base in whole
+        for part in (
+            base.filter(owner_id=actor.user_id),
+            base.filter(owner_id=None),
+            base.filter(owner__isnull=False, pk__in=shared_ids).exclude(owner_id=actor.user_id),
+        )
+    ]
+
+
+def leads_visible_to(actor: Actor, *, with_deleted: bool = False) -> LeadQuerySet:
+    """The same leads as one queryset, for reading single records and set-based work."""
+    leads: LeadQuerySet = Lead.objects.all()
+    if not actor.can(VIEW):
+        return leads.none()
+    if not with_deleted:
+        leads = leads.live()
+    if actor.can(SEE_ALL):
+        return leads
+    shared = LeadShare.objects.filter(Q(user_id=actor.user_id) | Q(team_id__in=actor.team_ids), lead=OuterRef("pk"))
+    return leads.filter(Q(owner_id=actor.user_id) | Q(owner_id=None) | Exists(shared))
+
+
+def leads_in_order(ids: Sequence[int]) -> list[Lead]:
+    """Load a page of ids with everything a list shows, in their order."""
+    found = {lead.pk: lead for lead in Lead.objects.with_list_columns().filter(pk__in=ids)}
+    return [found[pk] for pk in ids if pk in found]
+
+
+# --- vocabularies ---
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tenant's statuses, loaded once for a piece of work."""
+
+    statuses: tuple[LeadStatus, ...]
+
+    def by_code(self, code: str) -> LeadStatus:
+        return next(status for status in self.statuses if status.code == code)
+
+    def find(self, word: str) -> tuple[LeadStatus, str] | None:
+        """The status a word names, with the reason that document 0's word carries: code, label, number, or coarse word."""
+        key = word_key(word)
+        for status in self.statuses:
+            if key in (status.code, word_key(status.label), str(status.number)):
+                return status, ""
+        codes = COARSE_STATUSES.get(key, ())
+        found = next((status for code in codes for status in self.statuses if status.code == code), None)
+        return (found, key if found.category == "lost" else "") if found else None
+
+    def coarse_ids(self, word: str) -> list[int]:
+        """The statuses that a word means in a filter."""
+        key = word_key(word)
+        codes = COARSE_STATUSES.get(key)
+        if codes:
+            return [status.pk for status in self.statuses if status.code in codes]
+        match = self.find(word)
+        return [match[0].pk] if match else []
+
+
+def vocabulary() -> Vocabulary:
+    return Vocabulary(tuple(LeadStatus.objects.filter(is_active=True)))
+
+
+def next_statuses(status: LeadStatus) -> list[LeadStatus]:
+    """The statuses that the rules allow next."""
+    return list(LeadStatus.objects.filter(ways_in__source=status, is_active=True).order_by("position"))
+
+
+def is_allowed(source: LeadStatus, target: LeadStatus) -> bool:
+    return LeadTransition.objects.filter(source=source, target=target).exists()
+
+
+def distinct_values(column: str, *, most: int = 200) -> list[str]:
+    """The values of an indexed text column in use, by hopping along its index rather than reading every row."""
+    if column not in ("industry", "lead_source", "company_size", "platform_key"):
+        raise ValueError(column)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH RECURSIVE hop AS (
+                (SELECT {column} AS value FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL ORDER BY {column} LIMIT 1)
+                UNION ALL
+                SELECT (SELECT {column} FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL AND {column} > hop.value
+                        ORDER BY {column} LIMIT 1)
+                FROM hop WHERE hop.value IS NOT NULL
+            )
+            SELECT value FROM hop WHERE value <> '' LIMIT %(most)s
+            """,  # noqa: S608 -- the column comes from the list above
+            {"tenant": current_tenant_id(), "most": most},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+# --- counts ---
+
+FACETS = {"status": "status_id", "owner": "owner_id", "priority": "priority", "lead_source": "lead_source", "platform": "platform_key"}
+
+
+def count_by_facets(actor: Actor, condition: Q) -> int | None:
+    """The exact number of live leads under a condition on common facets, from the ledger. None for an actor who sees a part only."""
+    if not actor.can(SEE_ALL):
+        return None
+    return LeadCount.objects.filter(condition).aggregate(n=Sum("leads"))["n"] or 0
+
+
+def counts_by_status(actor: Actor) -> list[tuple[LeadStatus, int]]:
+    """Live leads in each status, in the tenant's order, statuses without leads included."""
+    statuses = vocabulary().statuses
+    if actor.can(SEE_ALL):
+        counted = dict(LeadCount.objects.values_list("status_id").annotate(n=Sum("leads")).order_by())
+    else:
+        counted = {}
+        for branch in branches_visible_to(actor):
+            for status_id, number in _grouped(branch):
+                counted[status_id] = counted.get(status_id, 0) + number
+    return [(status, counted.get(status.pk, 0)) for status in statuses]
+
+
+def _grouped(branch: QuerySet[Lead]) -> Iterable[tuple[int, int]]:
+    return branch.order_by().values_list("status_id").annotate(n=Count("pk"))
+
+
+# --- duplicates ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A lead that may be the same, and why."""
+
+    lead: Lead
+    similarity: float
+    matched_on: tuple[str, ...]
+
+
+def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None = None) -> list[Candidate]:
+    """Live leads with the same canonical e-mail or the same phone, oldest first."""
+    key = email_key(email)
+    condition = Q()
+    if key:
+        condition |= Q(email_key=key)
+    if phone:
+        condition |= Q(phone=phone)
+    if not condition:
+        return []
+    leads = Lead.objects.live().filter(condition).exclude(pk=exclude_id).select_related("owner", "status").order_by("pk")[:50]
+    return [
+        Candidate(
+            lead=lead,
+            similarity=1.0,
+            matched_on=tuple(name for name, same in (("email", key and lead.email_key == key), ("phone", phone and lead.phone == phone)) if same),
+        )
+        for lead in leads
+    ]
+
+
+def arrivals_of(lead: Lead) -> QuerySet[Arrival]:
+    return Arrival.objects.filter(lead=lead)
+

@@ -1,0 +1,1 @@
+"""Every write of leads: intake, editing, statuses, bin, vocabularies, web forms, import."""

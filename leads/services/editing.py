@@ -1,0 +1,171 @@
+"""Change a lead's fields, its status, its owner."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from crm.actors import Actor
+from crm.errors import Forbidden, InvalidInput, NotFound
+from crm.events.bus import publish
+from crm.identity.models import User
+from crm.normal import checked_email, clean_text, email_key, split_name
+from crm.registry import compute_values, guards
+from crm.tenancy.models import Tenant
+from leads.enums import StatusCategory
+from leads.errors import InvalidTransition
+from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
+from leads.models import Lead, LeadStatus
+from leads.permissions import CHANGE, SKIP_TRANSITIONS, can_give_to
+from leads.selectors import is_allowed, leads_visible_to, next_statuses, vocabulary
+from leads.services.drafts import TEXT_FIELDS, canonical_source, clean_phone, clean_tags
+from leads.services.intake import remember_tags
+
+COMPUTED = ("score", "quality_grade", "lifecycle_stage")
+PLAIN = ("notes", "priority", "next_follow_up_at", "last_contact_at", "custom_fields", "consent_time", "lost_reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited:
+    """A changed lead, the fields that really changed, and whether the score was computed anew."""
+
+    lead: Lead
+    fields_changed: list[str]
+    rescored: bool
+
+
+def find_lead(*, lead_id: int, by: Actor, with_deleted: bool = False, lock: bool = False) -> Lead:
+    """Read one lead in the actor's sight, or raise NotFound."""
+    leads = leads_visible_to(by, with_deleted=with_deleted).select_related("status", "owner").defer("search")
+    if lock:
+        leads = leads.select_for_update(of=("self",))
+    lead = leads.filter(pk=lead_id).first()
+    if lead is None:
+        raise NotFound("Lead not found.")
+    return lead
+
+
+def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
+    """Change the fields given, in one transaction: rules of statuses and ownership included, score kept right.
+
+    `data` uses the lead's own names; `name` is split, `status` is a word, `owner_id` a user or None. A field that is equal
+    already is not a change. Raises InvalidInput by field, InvalidTransition, Forbidden.
+    """
+    by.require(CHANGE)
+    with transaction.atomic():
+        lead = find_lead(lead_id=lead_id, by=by, lock=True)
+        before = {field.attname: getattr(lead, field.attname) for field in lead._meta.concrete_fields if field.attname != "search"}
+        _apply(lead, _cleaned(data), by=by)
+        for guard in guards.of("leads.Lead"):
+            guard(lead, before, by)
+        changed = [name for name, value in before.items() if getattr(lead, name) != value]
+        if not changed:
+            return Edited(lead=lead, fields_changed=[], rescored=False)
+        compute_values("leads.Lead", [lead])
+        rescored = [name for name in COMPUTED if getattr(lead, name) != before[name]]
+        lead.save(update_fields=[*changed, *rescored, "updated_at"])
+        _tell(lead, before, changed, by=by)
+    reported = [_public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")]
+    return Edited(lead=lead, fields_changed=reported, rescored=True)
+
+
+def _cleaned(data: dict[str, Any]) -> dict[str, Any]:
+    if "name" in data:
+        first, last = split_name(data["name"])
+        data = {**{"first_name": first, "last_name": last}, **{key: value for key, value in data.items() if key != "name"}}
+    return data
+
+
+def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
+    problems: dict[str, list[str]] = {}
+    for name in TEXT_FIELDS:
+        if name in data:
+            text = clean_text(data[name] or "")
+            limit: int = lead._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
+            if len(text) > limit:
+                problems[name] = [f"At most {limit} characters."]
+            setattr(lead, name, text)
+    if "email" in data:
+        _set_email(lead, data["email"] or "", problems)
+    if "phone" in data:
+        lead.phone = clean_phone(data["phone"] or "", region=Tenant.objects.values_list("region", flat=True).get(pk=by.tenant_id))
+    if "lead_source" in data:
+        lead.lead_source = canonical_source(clean_text(data["lead_source"] or ""))[:60]
+    if "tags" in data:
+        lead.tags = clean_tags(data["tags"] or [], strict=True, problems=problems)
+        remember_tags(set(lead.tags))
+    for name in PLAIN:
+        if name in data:
+            setattr(lead, name, data[name] if data[name] is not None or lead._meta.get_field(name).null else "")
+    if "conversion_probability" in data:
+        lead.conversion_probability = data["conversion_probability"]
+        lead.probability_pinned = data["conversion_probability"] is not None
+    if problems:
+        raise InvalidInput(problems)
+    if "owner_id" in data:
+        _set_owner(lead, data["owner_id"], by=by)
+    if data.get("status"):
+        _set_status(lead, data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
+
+
+def _set_email(lead: Lead, raw: str, problems: dict[str, list[str]]) -> None:
+    email = clean_text(raw)
+    if email and email != lead.email:
+        try:
+            email = checked_email(email)
+        except ValueError as error:
+            problems["email"] = [str(error)]
+    lead.email, lead.email_key = email, email_key(email)
+
+
+def _set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
+    if owner_id == lead.owner_id:
+        return
+    if not can_give_to(by, lead, owner_id):
+        raise Forbidden("You may take leads yourself, not give them to others.", field="assigned_to")
+    owner = User.objects.filter(pk=owner_id, is_active=True).first() if owner_id is not None else None
+    if owner_id is not None and owner is None:
+        raise InvalidInput({"assigned_to": ["No such active user."]})
+    lead.owner = owner
+    lead.assigned_at = timezone.now() if owner else None
+
+
+def _set_status(lead: Lead, word: str, *, reason: str, skip_rules: bool, by: Actor) -> None:
+    found = vocabulary().find(word)
+    if found is None:
+        raise InvalidInput({"status": [f"Unknown status: {word[:40]}."]})
+    target, implied_reason = found
+    if target.pk == lead.status_id:
+        if implied_reason:
+            lead.lost_reason = implied_reason
+        return
+    if not is_allowed(lead.status, target):
+        if not skip_rules:
+            allowed = [status_out(status) for status in next_statuses(lead.status)]
+            raise InvalidTransition(current=lead.status.code, wanted=target.code, allowed=allowed)
+        by.require(SKIP_TRANSITIONS)
+    lead.status = target
+    lead.status_changed_at = timezone.now()
+    lead.lost_reason = (implied_reason or reason or lead.lost_reason)[:100] if target.category == StatusCategory.LOST else ""
+
+
+def status_out(status: LeadStatus) -> dict[str, Any]:
+    """A status as document 1 answers it."""
+    return {"id": status.number, "name": status.code, "description": status.description}
+
+
+def _tell(lead: Lead, before: dict[str, Any], changed: list[str], *, by: Actor) -> None:
+    if "status_id" in changed:
+        publish(LeadStatusChanged(lead_id=lead.pk, from_status=before["status_id"], to_status=lead.status_id))
+    if "owner_id" in changed:
+        publish(LeadsAssigned(lead_ids=(lead.pk,), owner_id=lead.owner_id))
+    publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(_public_name(name) for name in changed)))
+
+
+_PUBLIC = {"status_id": "status", "owner_id": "assigned_to", "next_follow_up_at": "next_follow_up", "last_contact_at": "last_contact"}
+
+
+def _public_name(column: str) -> str:
+    """A column under the name the API gives it."""
+    return _PUBLIC.get(column, column)

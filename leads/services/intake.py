@@ -1,0 +1,254 @@
+"""Capture: the one service behind every door. It normalises, checks duplicates, keeps the raw input, publishes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from crm.actors import Actor
+from crm.errors import DomainError, Forbidden, InvalidInput
+from crm.events.bus import publish
+from crm.identity.models import User
+from crm.normal import email_key
+from crm.registry import compute_values
+from crm.tenancy.models import Tenant
+from crm.tenancy.scope import current_scope
+from leads.enums import Platform, ProcessingStatus
+from leads.errors import DuplicateLead
+from leads.events import LeadArrivedAgain, LeadsAssigned, LeadsCaptured
+from leads.models import Arrival, Lead, LeadStatus, Tag
+from leads.permissions import ADD, ASSIGN
+from leads.selectors import Candidate, Vocabulary, exact_duplicates, leads_visible_to, vocabulary
+from leads.services.drafts import LeadDraft, lead_values, normalise
+
+# One captures under locks of its keys. There are few locks, so that a chunk of an import cannot exhaust the lock table.
+_LOCKS_PER_TENANT = 256
+
+
+class OnDuplicate(StrEnum):
+    """What a door wants done with a lead that is there already."""
+
+    REFUSE = "refuse"
+    CREATE = "create"
+    SKIP = "skip"
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What became of one draft: a new lead, or the one it duplicates, or a refusal by field."""
+
+    lead: Lead | None = None
+    duplicate_of: int | None = None
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captured:
+    """What capturing one lead answered."""
+
+    lead: Lead
+    duplicates: Sequence[Candidate] = ()
+    warnings: Sequence[str] = ()
+
+
+def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: bool = True, by: Actor) -> Captured:
+    """Create a lead from any door that can be answered.
+
+    Raises DuplicateLead with the candidates unless `ignore_duplicates`; two at once with the same key make one.
+    """
+    by.require(ADD)
+    tenant = Tenant.objects.get(pk=by.tenant_id)
+    warnings = normalise(draft, region=tenant.region, strict=strict)
+    _check_owner(draft.owner_id, by=by)
+    with transaction.atomic():
+        lock_keys(_keys_of(draft))
+        found = exact_duplicates(email=draft.email, phone=draft.phone)
+        if found and not ignore_duplicates:
+            raise DuplicateLead(
+                "A lead with this e-mail or phone already exists.",
+                field=found[0].matched_on[0],
+                details={"candidates": _candidates_for(found, by=by)},
+            )
+        (lead,) = _insert([draft], words=vocabulary(), by=by)
+    return Captured(lead=lead, duplicates=found, warnings=warnings)
+
+
+def capture_leads(*, drafts: Sequence[LeadDraft], on_duplicate: OnDuplicate, strict: bool = True, operation_id: int | None = None, by: Actor) -> list[Outcome]:
+    """Capture many at once, set-wise: one look-up of duplicates (within the drafts too) and one insert for all.
+
+    A draft that is wrong gets its problems and does not stop the others. Outcomes are in the drafts' order.
+    """
+    by.require(ADD)
+    tenant = Tenant.objects.get(pk=by.tenant_id)
+    outcomes = [Outcome() for _ in drafts]
+    good: list[int] = []
+    words = vocabulary()
+    for position, draft in enumerate(drafts):
+        try:
+            outcomes[position].warnings = normalise(draft, region=tenant.region, strict=strict)
+            _check_status(draft, words)
+            good.append(position)
+        except DomainError as refusal:
+            problems = refusal.problems if isinstance(refusal, InvalidInput) else {refusal.field or "": [refusal.message]}
+            outcomes[position].problems = problems
+    with transaction.atomic():
+        lock_keys({key for position in good for key in _keys_of(drafts[position])})
+        fresh = good if on_duplicate == OnDuplicate.CREATE else _without_duplicates(drafts, good, outcomes)
+        leads = _insert([drafts[position] for position in fresh], words=words, operation_id=operation_id, by=by)
+    for position, lead in zip(fresh, leads, strict=True):
+        outcomes[position].lead = lead
+    return outcomes
+
+
+def _without_duplicates(drafts: Sequence[LeadDraft], positions: Sequence[int], outcomes: list[Outcome]) -> list[int]:
+    keys = {email_key(drafts[position].email) for position in positions} - {""}
+    phones = {drafts[position].phone for position in positions} - {""}
+    known = Lead.objects.live().filter(Q(email_key__in=keys) | Q(phone__in=phones)).order_by("-pk").values_list("pk", "email_key", "phone")
+    by_key: dict[str, int] = {}
+    for pk, key, phone in known:
+        by_key.update({value: pk for value in (key, phone) if value})
+    fresh, first_in_batch = [], set()
+    for position in positions:
+        own = {value for value in (email_key(drafts[position].email), drafts[position].phone) if value}
+        there = next((by_key[value] for value in own if value in by_key), None)
+        if there is not None or own & first_in_batch:
+            outcomes[position].duplicate_of = there or 0
+        else:
+            first_in_batch |= own
+            fresh.append(position)
+    return fresh
+
+
+def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[Arrival, bool]:
+    """Take in a lead whose sender cannot be asked: exactly one arrival for its source id, one lead or one more arrival of a known one.
+
+    A repeated source id changes nothing and answers the first arrival with False. Malformed values are kept as typed.
+    """
+    tenant = Tenant.objects.get(pk=by.tenant_id)
+    normalise(draft, region=tenant.region, strict=False)
+    with transaction.atomic():
+        # The key of the source id first: a form sent twice at once must see the first one's arrival.
+        lock_keys({f"source:{arrival.platform_key}:{arrival.source_lead_id}", *_keys_of(draft)})
+        before = Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id).select_related("lead").first()
+        if before is not None:
+            return before, False
+        known = exact_duplicates(email=draft.email, phone=draft.phone)
+        arrival.processing_status = ProcessingStatus.PROCESSED
+        if known:
+            arrival.lead, arrival.was_duplicate = known[0].lead, True
+            arrival.save()
+            publish(LeadArrivedAgain(lead_id=known[0].lead.pk, arrival_id=arrival.pk))
+        else:
+            (arrival.lead,) = _insert([draft], words=vocabulary(), by=by)
+            arrival.save()
+    return arrival, True
+
+
+# --- pieces ---
+
+
+def lock_keys(keys: set[str]) -> None:
+    """Take the transaction's advisory locks for duplicate keys, in one order everywhere, so that nobody waits in a ring."""
+    tenant_id = current_scope().tenant_id
+    buckets = sorted({int.from_bytes(hashlib.blake2s(key.encode(), digest_size=2).digest()) % _LOCKS_PER_TENANT for key in keys})
+    if buckets:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s, bucket) FROM (SELECT unnest(%s::int[]) AS bucket ORDER BY 1) AS locks",
+                [tenant_id % 2**31, buckets],
+            )
+
+
+def _keys_of(draft: LeadDraft) -> set[str]:
+    return {value for value in (email_key(draft.email), draft.phone) if value}
+
+
+def _check_owner(owner_id: int | None, *, by: Actor) -> None:
+    if owner_id is None or owner_id == by.user_id:
+        return
+    if not by.can(ASSIGN):
+        raise Forbidden("You may take leads yourself, not give them to others.", field="assigned_to")
+    if not User.objects.filter(pk=owner_id, is_active=True).exists():
+        raise InvalidInput({"assigned_to": ["No such active user."]})
+
+
+def _check_status(draft: LeadDraft, words: Vocabulary) -> None:
+    if draft.status and words.find(draft.status) is None:
+        raise InvalidInput({"status": [f"Unknown status: {draft.status[:40]}."]})
+
+
+def _insert(drafts: Sequence[LeadDraft], *, words: Vocabulary, operation_id: int | None = None, by: Actor) -> list[Lead]:
+    if not drafts:
+        return []
+    now = timezone.now()
+    leads = [_lead_of(draft, words=words, now=now, operation_id=operation_id, by=by) for draft in drafts]
+    compute_values("leads.Lead", leads)
+    Lead.objects.bulk_create(leads, batch_size=1000)
+    remember_tags({tag for lead in leads for tag in lead.tags})
+    publish(LeadsCaptured(lead_ids=tuple(lead.pk for lead in leads), door=str(by.door)))
+    given: dict[int, list[int]] = {}
+    for lead in leads:
+        if lead.owner_id is not None:
+            given.setdefault(lead.owner_id, []).append(lead.pk)
+    for owner_id, ids in given.items():
+        publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
+    return leads
+
+
+def _lead_of(draft: LeadDraft, *, words: Vocabulary, now: Any, operation_id: int | None, by: Actor) -> Lead:
+    status, reason = _starting_status(draft, words)
+    created_at = draft.created_at or now
+    return Lead(
+        **lead_values(draft),
+        tenant_id=by.tenant_id,
+        status=status,
+        status_changed_at=created_at,
+        lost_reason=reason,
+        assigned_at=now if draft.owner_id else None,
+        created_at=created_at,
+        created_by_id=by.user_id,
+        created_via=str(by.door),
+        operation_id=operation_id,
+    )
+
+
+def _starting_status(draft: LeadDraft, words: Vocabulary) -> tuple[LeadStatus, str]:
+    if not draft.status:
+        return words.by_code("new"), ""
+    _check_status(draft, words)
+    found = words.find(draft.status)
+    assert found is not None
+    return found
+
+
+def remember_tags(names: set[str]) -> None:
+    """Offer tags in suggestions from now on."""
+    if names:
+        Tag.objects.bulk_create([Tag(name=name) for name in sorted(names)], ignore_conflicts=True)
+
+
+def _candidates_for(found: Sequence[Candidate], *, by: Actor) -> list[dict[str, Any]]:
+    """What the caller may know of the leads in the way: all of those in their sight, of others only that they are there."""
+    seen = set(leads_visible_to(by).filter(pk__in=[item.lead.pk for item in found]).values_list("pk", flat=True))
+    return [
+        {
+            "id": item.lead.pk,
+            "similarity_score": item.similarity,
+            "matched_on": list(item.matched_on),
+            "name": item.lead.display_name if item.lead.pk in seen else None,
+            "company": item.lead.company if item.lead.pk in seen else None,
+            "assigned_to": item.lead.owner_id,
+        }
+        for item in found
+    ]
+
+
+def draft_from(values: dict[str, Any], *, platform: str = Platform.MANUAL) -> LeadDraft:
+    """A draft from a door's plain values; unknown keys are a bug."""
+    return LeadDraft(platform_key=platform, **values)

@@ -1,0 +1,1 @@
+"""Scoring: how good a lead is, and why."""

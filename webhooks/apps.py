@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class WebhooksConfig(AppConfig):
+    name = "webhooks"
+
+    def ready(self) -> None:
+        from webhooks import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel

@@ -1,0 +1,1 @@
+"""What webhooks give the kernel's registries."""
