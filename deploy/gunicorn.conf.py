@@ -22,7 +22,8 @@ preload_app = False
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- heartbeats belong in memory
 control_socket_disable = True
 
-accesslog = None
+# Path only: a query may hold a person's name, address or a token.
+access_log_format = "%(m)s %(U)s %(s)s %(B)sB %(M)sms"
 logconfig_dict = logging_config(
     fmt=os.environ.get("LOG_FORMAT") or ("console" if os.environ.get("DEMO") == "1" else "json"),
     level=os.environ.get("LOG_LEVEL") or "INFO",

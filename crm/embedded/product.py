@@ -26,33 +26,25 @@ main()
 
 
 def programs(*, host: str, port: int, var: Path) -> list[Program]:
-    """Return what makes up the product: pages and API, live events, two workers and the clock."""
+    """Return what makes up the product: pages and API, live events, two workers and the clock.
+
+    What answers people comes before what works behind them, also for the processor.
+    """
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
+    events = ["--worker-class", "asgi", "--workers", "1", "--threads", "1", "--max-requests", "0"]
     celery = [sys.executable, "-c", CELERY, "--app", "crm", "--quiet"]
     worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    web = {"PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"), "DATABASE_POOL": "1"}
+    beat = ["beat", "--loglevel", "WARNING", "--schedule", str(var / "beat" / "schedule"), "--pidfile", ""]
     return [
-        Program(name="web", command=[*gunicorn, "--bind", f"{host}:{port}", "crm.wsgi:application"], environment=web),
         Program(
-            name="events",
-            command=[
-                *gunicorn,
-                "--worker-class",
-                "asgi",
-                "--workers",
-                "1",
-                "--max-requests",
-                "0",
-                "--bind",
-                f"{host}:{port + 1}",
-                "crm.asgi:application",
-            ],
+            name="web",
+            command=[*gunicorn, "--bind", f"{host}:{port}", "crm.wsgi:application"],
+            environment={"PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"), "DATABASE_POOL": "1"},
         ),
-        Program(name="worker", command=[*worker, "--hostname", "main@%h", "--concurrency", "2", "--queues", "default,events"]),
-        Program(name="bulk", command=[*worker, "--hostname", "bulk@%h", "--concurrency", "1", "--queues", "bulk,operations"]),
-        Program(
-            name="beat", command=[*celery, "beat", "--loglevel", "WARNING", "--schedule", str(var / "beat" / "schedule"), "--pidfile", ""]
-        ),
+        Program(name="events", command=[*gunicorn, *events, "--bind", f"{host}:{port + 1}", "crm.asgi:application"]),
+        Program(name="worker", command=[*worker, "--hostname", "main@%h", "--concurrency", "2", "--queues", "default,events"], nice=5),
+        Program(name="bulk", command=[*worker, "--hostname", "bulk@%h", "--concurrency", "1", "--queues", "bulk,operations"], nice=10),
+        Program(name="beat", command=[*celery, *beat], nice=5),
     ]
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -29,6 +30,7 @@ class Program:
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    nice: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             # A session of its own: Ctrl-C reaches us alone and we stop each program by its leader, gently.
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 -- no thread runs yet
+            preexec_fn=partial(_prepare_child, nice=program.nice),  # noqa: PLW1509 -- no thread runs yet
         )
 
     def _follow(self, name: str, child: subprocess.Popen[bytes], colour: int) -> None:
@@ -145,8 +147,9 @@ class Supervisor:
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _end_with_parent() -> None:
-    """Ask the kernel to stop this process when the supervisor is killed outright."""
+def _prepare_child(*, nice: int) -> None:
+    """Step back in the queue for the processor, and ask the kernel to stop this process when the supervisor is killed outright."""
+    os.nice(nice)
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

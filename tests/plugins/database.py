@@ -30,6 +30,20 @@ TEMPLATE = "salesmagnet_template_"
 KEPT = "kept"
 
 
+class TemplateFailed(RuntimeError):
+    """The migrations did not run through."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Build the template before any worker starts, so that broken migrations are told once and clearly."""
+    if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        return
+    try:
+        ensure_template()
+    except TemplateFailed as failure:
+        pytest.exit(str(failure), returncode=3)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Give this process a database of its own and an empty Valkey database."""
@@ -89,7 +103,7 @@ def _migrate(*, database: str) -> None:
     command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0", "--no-input"]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        pytest.exit(f"The test database could not be migrated.\n{done.stdout}{done.stderr}", returncode=3)
+        raise TemplateFailed(f"The test database could not be migrated.\n{done.stdout}{done.stderr}")
 
 
 def _keep_rows(*, database: str) -> None:
