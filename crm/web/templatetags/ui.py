@@ -44,7 +44,7 @@ def _icon(name: str, size: int, classes: str, label: str) -> SafeString:
     role = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
     css = f"icon {classes}".strip()
     try:
-        return mark_safe(render_lucide(name, size=size, stroke_width="1.75", **{"class": css}, focusable="false", **role))  # noqa: S308 -- drawn from the icon set
+        return mark_safe(render_lucide(name, size=size, stroke_width="1.75", **{"class": css}, focusable="false", **role))
     except IconDoesNotExist:
         raise template.TemplateSyntaxError(f"There is no icon named {name!r}; see https://lucide.dev/icons.") from None
 

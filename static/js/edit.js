@@ -1,0 +1,37 @@
+/* Edit in place: [data-edit] loads a form.inline-form into its cell. Enter saves, a choice saves, Esc puts the value back. */
+import { on, one } from "./dom.js";
+
+const before = new WeakMap();
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.requestConfig?.elt?.matches?.("[data-edit]")) before.set(event.detail.target, event.detail.target.innerHTML);
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  const form = event.target.querySelector?.("form.inline-form");
+  if (!form) return;
+  const field = one("input:not([type=hidden]), select, textarea", form);
+  field?.focus();
+  if (field instanceof HTMLInputElement) field.select?.();
+  if (field instanceof HTMLSelectElement) { try { field.showPicker(); } catch { /* needs a gesture */ } }
+});
+
+function restore(form) {
+  const cell = form.parentElement;
+  const html = before.get(cell);
+  if (html === undefined) return;
+  cell.innerHTML = html;
+  window.htmx?.process(cell);
+  one("[data-edit]", cell)?.focus();
+}
+on("keydown", "form.inline-form", (event, form) => {
+  if (event.key !== "Escape") return;
+  event.preventDefault();
+  event.stopPropagation();
+  restore(form);
+});
+on("change", "form.inline-form select", (event, select) => select.form.requestSubmit());
+on("focusout", "form.inline-form", (event, form) => {
+  if (form.contains(event.relatedTarget)) return;
+  const untouched = [...form.elements].every((field) => !("defaultValue" in field) || field.value === field.defaultValue);
+  if (untouched && !one("select", form)) setTimeout(() => form.isConnected && restore(form), 100);
+});
