@@ -54,7 +54,7 @@ class Page:
 class RowCompare(Expression):
     """`(column, id) < (value, id)`, which walks an index from the very row, however many rows share the value."""
 
-    def __init__(self, column: str, value: Any, pk: int, *, descending: bool, kind: Field[Any, Any]) -> None:
+    def __init__(self, column: str, value: Any, pk: int, *, descending: bool, kind: "Field[Any, Any]") -> None:
         super().__init__(output_field=BooleanField())
         self.operator = "<" if descending else ">"
         self.parts: list[Any] = [F(column), F("pk"), Value(value, output_field=kind), Value(pk)]

@@ -3,12 +3,22 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from crm.events.stream import stream
 from crm.rest.routing import routes
 
+# Pages of the apps, each with its own prefix inside.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(routes("crm"))),
     path("v1/", include((routes("crm"), "v1"))),
     path("admin/", admin.site.urls),
+    path("events/stream", stream, name="events-stream"),
+    path("", include("crm.observability.urls")),
+    path("", include("crm.web.urls")),
+    path("", include("crm.identity.urls")),
+    path("", include("crm.operations.urls")),
+    path("", include("leads.urls")),
+    path("", include("webhooks.urls")),
+    path("", include("audit.urls")),
 ]
 
 handler400 = "crm.web.errors.bad_request"

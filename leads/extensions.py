@@ -3,7 +3,9 @@
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
+from crm.rest.routing import route
 from leads import permissions
+from leads.api import views
 from leads.services.vocabularies import set_up_statuses
 
 _ALL = (RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -21,3 +23,10 @@ grant(permissions.CONFIGURE)
 
 if set_up_statuses not in tenant_setup:
     tenant_setup.append(set_up_statuses)
+
+route("leads", views.LeadsView.as_view(), name="leads")
+route("leads/counts", views.CountsView.as_view(), name="leads-counts")
+route("leads/unassigned", views.UnassignedView.as_view(), name="leads-unassigned")
+route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
+route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
+route("leads/{id}", views.LeadView.as_view(), name="lead")

@@ -15,6 +15,7 @@ from crm.actors import Door
 from crm.identity.authentication import session_of
 from crm.identity.models import AuthSession
 from crm.identity.selectors import actor_for
+from crm.identity.services.signin import sign_out
 from crm.tenancy.scope import tenant_scope
 
 SESSION_KEY = "auth_session_id"
@@ -29,12 +30,23 @@ def remember(request: HttpRequest, session: AuthSession) -> None:
     request.user = session.user  # type: ignore[assignment]
 
 
+def forget(request: HttpRequest) -> None:
+    """Sign out: end the session, which ends its tokens, and empty the browser's. Nobody signed in: nothing happens."""
+    if request.user.is_authenticated and request.auth_session is not None:  # type: ignore[attr-defined]
+        sign_out(session=request.auth_session)  # type: ignore[attr-defined]
+    request.session.flush()
+    request.auth_session = None  # type: ignore[attr-defined]
+    request.user = AnonymousUser()
+
+
 class SignInMiddleware(AuthenticationMiddleware):
     """Set `request.user` lazily and `request.auth_session` with it. Takes the place of Django's own."""
 
     def process_request(self, request: HttpRequest) -> None:
         request.auth_session = None  # type: ignore[attr-defined]
         request.user = SimpleLazyObject(lambda: self._user(request))  # type: ignore[assignment]
+        # The page base lies below identity and asks for the actor through this.
+        request.load_actor = lambda door: actor_for(request.user, door=door)  # type: ignore[attr-defined, arg-type]
 
     @staticmethod
     def _user(request: HttpRequest) -> Any:

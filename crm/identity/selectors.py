@@ -8,7 +8,7 @@ from django.db.models import OuterRef, Q, QuerySet, Value
 from crm.actors import Actor, Door
 from crm.identity.enums import RoleCode
 from crm.identity.models import ApiKey, Role, TeamMember, User
-from crm.tenancy.scope import tenant_scope
+from crm.tenancy.scope import scope_or_none, tenant_scope
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +28,12 @@ def access_of(user: User) -> Access:
     """Load a user's access with one query and keep it on the user object, which lives for one request."""
     known: Access | None = getattr(user, "_access", None)
     if known is None:
-        with tenant_scope(user.tenant_id):
+        scope = scope_or_none()
+        if scope is not None and scope.tenant_id == user.tenant_id:
             known = _load_access(user)
+        else:
+            with tenant_scope(user.tenant_id):
+                known = _load_access(user)
         user._access = known  # type: ignore[attr-defined]
     return known
 

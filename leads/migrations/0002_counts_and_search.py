@@ -45,7 +45,7 @@ BEGIN
     FROM (SELECT id FROM leads_lead WHERE tenant_id = tenant AND search @@ query LIMIT most + 1) AS found;
     RETURN CASE WHEN coalesce(cardinality(ids), 0) > most THEN NULL ELSE coalesce(ids, '{}') END;
 END $$;
-CREATE FUNCTION leads_tagged_ids(wanted text[], most integer) RETURNS bigint[]
+CREATE FUNCTION leads_tagged_ids(wanted varchar[], most integer) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     tenant bigint := NULLIF(current_setting('crm.tenant_id', true), '')::bigint;
@@ -68,6 +68,6 @@ class Migration(migrations.Migration):
             "DROP TRIGGER leads_count_delete ON leads_lead; DROP FUNCTION leads_count();",
         ),
         migrations.RunSQL(
-            _SEARCH, reverse_sql="DROP FUNCTION leads_search_ids(tsquery, integer); DROP FUNCTION leads_tagged_ids(text[], integer);"
+            _SEARCH, reverse_sql="DROP FUNCTION leads_search_ids(tsquery, integer); DROP FUNCTION leads_tagged_ids(varchar[], integer);"
         ),
     ]

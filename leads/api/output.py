@@ -1,0 +1,133 @@
+"""Leads as the API answers them: document 0's keys and document 1's beside one another."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from audit.selectors import Change
+from crm.humanize import time_ago
+from leads.enums import Priority
+from leads.models import Arrival, Lead
+from leads.selectors import Candidate
+
+_PRIORITY_LABELS = {priority.value: str(priority.label) for priority in Priority}
+
+
+def list_out(lead: Lead, now: datetime) -> dict[str, Any]:
+    """A lead in a list. Plain code, not a serializer: fifty of these are made a request."""
+    return {
+        "id": lead.pk,
+        "entity_id": lead.tenant_id,
+        "name": lead.full_name or None,
+        "full_name": lead.full_name,
+        "first_name": lead.first_name,
+        "last_name": lead.last_name,
+        "company": lead.company,
+        "email": lead.email or None,
+        "phone": lead.phone or None,
+        "title": lead.title,
+        "industry": lead.industry,
+        "company_size": lead.company_size,
+        "status": lead.status.code,
+        "status_label": lead.status.label,
+        "lost_reason": lead.lost_reason or None,
+        "priority": _PRIORITY_LABELS[lead.priority],
+        "lead_source": lead.lead_source,
+        "platform_key": lead.platform_key,
+        "score": lead.score,
+        "quality_grade": lead.quality_grade,
+        "lifecycle_stage": lead.lifecycle_stage,
+        "conversion_probability": lead.conversion_probability,
+        "tags": lead.tags,
+        "assigned_to": lead.owner_id,
+        "assigned_user_id": lead.owner_id,
+        "assigned_to_name": lead.owner.full_name if lead.owner else None,
+        "created_at": lead.created_at,
+        "updated_at": lead.updated_at,
+        "last_contact": lead.last_contact_at,
+        "next_follow_up": lead.next_follow_up_at,
+        "days_since_creation": (now - lead.created_at).days,
+        "days_since_last_contact": (now - lead.last_contact_at).days if lead.last_contact_at else None,
+        # Recommendations come with the scoring capability; until then there is none.
+        "next_action_recommended": None,
+        "deleted_at": lead.deleted_at,
+    }
+
+
+def lead_out(lead: Lead, now: datetime | None = None) -> dict[str, Any]:
+    """A lead with everything known about it."""
+    return {
+        **list_out(lead, now or datetime.now(UTC)),
+        "website": lead.website,
+        "notes": lead.notes,
+        "address": {"city": lead.city, "state": lead.state, "country": lead.country},
+        "custom_fields": lead.custom_fields,
+        "source_page_id": lead.source_page_id or None,
+        "source_page_name": lead.source_page_name or None,
+        "raw_field_data": lead.raw_field_data,
+        "consent_time": lead.consent_time,
+        "assigned_at": lead.assigned_at,
+        "status_changed_at": lead.status_changed_at,
+        "created_by": lead.created_by_id or "system",
+        "created_via": lead.created_via,
+    }
+
+
+def duplicate_out(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "id": candidate.lead.pk,
+        "similarity_score": candidate.similarity,
+        "name": candidate.lead.display_name,
+        "company": candidate.lead.company,
+        "matched_on": list(candidate.matched_on),
+    }
+
+
+# --- timeline ---
+
+
+def timeline_out(lead: Lead, changes: Sequence[Change], arrivals: Sequence[Arrival], now: datetime) -> list[dict[str, Any]]:
+    """Field changes and arrivals in one order, newest first, ending with the lead's creation."""
+    entries = [_change_out(change, now) for change in changes] + [_arrival_out(arrival, now) for arrival in arrivals]
+    entries.append(_entry(f"lead:{lead.pk}", "lead_created", lead.created_at, f"Lead created ({lead.created_via or 'system'})", "data_management", lead.created_by_id, now))
+    return sorted(entries, key=lambda entry: entry["timestamp"], reverse=True)
+
+
+def _change_out(change: Change, now: datetime) -> dict[str, Any]:
+    by_name = {item.name: item for item in change.fields}
+    if "status" in by_name:
+        step = by_name["status"]
+        kind, category, text = "status_changed", "lead_management", f'Status changed from "{step.old}" to "{step.new}"'
+    elif "owner" in by_name:
+        step = by_name["owner"]
+        kind, category, text = "lead_assigned", "lead_management", f"Assigned to {step.new}" if step.new else "Assignment removed"
+    elif change.kind == "deleted" or "deleted_at" in by_name:
+        restored = "deleted_at" in by_name and by_name["deleted_at"].new is None
+        kind, category, text = ("lead_restored", "data_management", "Restored from the bin") if restored else ("lead_deleted", "data_management", "Moved to the bin")
+    else:
+        kind, category, text = "lead_updated", "data_management", "Changed " + ", ".join(item.label for item in change.fields)
+    entry = _entry(change.id, kind, change.at, text, category, change.user_id, now)
+    entry["actor"], entry["door"] = change.actor, change.door
+    entry["data"] = {"changes": [{"field": item.name, "label": item.label, "old": item.old, "new": item.new} for item in change.fields]}
+    return entry
+
+
+def _arrival_out(arrival: Arrival, now: datetime) -> dict[str, Any]:
+    place = arrival.page_url or arrival.page_id or arrival.form_id
+    text = f"Form submitted on {place}" if place else f"Received from {arrival.get_platform_key_display()}"
+    entry = _entry(f"arrival:{arrival.pk}", "form_submitted", arrival.received_at, text, "engagement", None, now)
+    utm = {name: getattr(arrival, f"utm_{name}") for name in ("source", "medium", "campaign", "term", "content")}
+    entry["data"] = {"platform": arrival.platform_key, "page_id": arrival.page_id, "form_id": arrival.form_id, "utm": {k: v for k, v in utm.items() if v}, "payload": arrival.payload}
+    return entry
+
+
+def _entry(entry_id: str, kind: str, at: datetime, text: str, category: str, user_id: int | None, now: datetime) -> dict[str, Any]:
+    return {
+        "id": entry_id,
+        "activity_type": kind,
+        "timestamp": at,
+        "description": text,
+        "category": category,
+        "user_id": user_id if user_id is not None else "system",
+        "time_ago": time_ago(at, now=now),
+    }

@@ -1,0 +1,207 @@
+"""The filters and sorts of leads: one set for the page, the API, and whatever else lists leads."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from django.db import connection
+from django.db.models import BooleanField, F, Func, Q, Sum, Value
+
+from crm.actors import Actor
+from crm.filters import ChoiceFilter, DateFilter, Filter, FilterSet, FlagFilter, MatchFilter, Narrowing, NumberFilter, TextFilter, UserFilter, split_words
+from crm.identity.selectors import active_users
+from crm.listing import Listing, Sort, TextCondition
+from crm.normal import clean_text
+from crm.words import word_key
+from leads.enums import COMPANY_SIZES, Platform, Priority
+from leads.models import LeadCount, LeadStatus
+from leads.permissions import SEE_ALL
+from leads.selectors import branches_visible_to, distinct_values, vocabulary
+from leads.services.drafts import canonical_source, read_priority
+
+SORTS = {
+    sort.name: sort
+    for sort in (
+        Sort(name="created_at", column="created_at", label="Created"),
+        Sort(name="updated_at", column="updated_at", label="Changed"),
+        Sort(name="score", column="score", label="Score"),
+        Sort(name="conversion_probability", column="conversion_probability", label="Probability", nullable=True),
+        Sort(name="next_follow_up", column="next_follow_up_at", label="Next follow-up", nullable=True),
+        Sort(name="last_contact", column="last_contact_at", label="Last contact", nullable=True),
+        Sort(name="name", column="name_key", label="Name"),
+        Sort(name="company", column="company_key", label="Company"),
+        Sort(name="priority", column="priority", label="Priority"),
+    )
+}
+
+
+# --- search ---
+
+
+def search_query(text: str) -> str | None:
+    """Turn what somebody types into a tsquery: every word a prefix, a phone in any notation its digits. None: nothing to find."""
+    text = clean_text(text)[:200]
+    digits = re.sub(r"[^0-9]", "", text)
+    if len(digits) >= 3 and not re.sub(r"[0-9\s().+/-]", "", text):
+        return f"{digits.lstrip('0') or digits}:*"
+    terms = []
+    for word in text.split()[:12]:
+        if "@" in word and not word.startswith("@"):
+            terms.append(_quoted(word.lower()))
+        else:
+            terms.extend(_quoted(part) for part in re.findall(r"\w+", _fold(word)))
+    return " & ".join(terms) or None
+
+
+def _quoted(lexeme: str) -> str:
+    safe = lexeme.replace("\\", "").replace("'", "''")[:200]
+    return f"'{safe}':*"
+
+
+def _fold(word: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT crm_fold(%s)", [word])
+        return str(cursor.fetchone()[0])
+
+
+def search_condition(text: str) -> TextCondition | None:
+    query = search_query(text)
+    if query is None:
+        return None
+    rows = Func(F("search"), Value(query), template="(%(expressions)s::tsquery)", arg_joiner=" @@ ", output_field=BooleanField())
+    return TextCondition(rows=rows, candidates=lambda most: _ids("SELECT leads_search_ids(%s::tsquery, %s)", [query, most]))
+
+
+def tag_condition(tags: list[str]) -> TextCondition | None:
+    if not tags:
+        return None
+    return TextCondition(rows=Q(tags__contains=tags), candidates=lambda most: _ids("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most]))
+
+
+def _ids(sql: str, params: list[Any]) -> list[int] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        ids: list[int] | None = cursor.fetchone()[0]
+        return ids
+
+
+# --- filters ---
+
+
+def _read_priority(word: str) -> int:
+    return int(read_priority(word))
+
+
+def _read_platform(word: str) -> str:
+    key = word_key(word)
+    if key not in Platform.values:
+        raise ValueError(f"Must be one of {', '.join(Platform.values)}.")
+    return key
+
+
+def _status_choices() -> list[tuple[str, str]]:
+    return [(status.code, status.label) for status in LeadStatus.objects.filter(is_active=True)]
+
+
+def _people() -> list[tuple[str, str]]:
+    return [("me", "Me"), ("none", "Nobody"), *((str(user.pk), user.full_name) for user in active_users())]
+
+
+class StatusFilter(Filter):
+    """Statuses by code, label, number, or document 0's coarse word; `not_interested` and `lost` differ by the reason."""
+
+    def parse(self, text: str) -> Q:
+        words, condition = vocabulary(), Q(pk__in=[])
+        for word in split_words(text):
+            ids = words.coarse_ids(word)
+            if not ids:
+                raise ValueError(f"Unknown status: {word[:40]}.")
+            part = Q(status_id__in=ids) if len(ids) > 1 else Q(status_id=ids[0])
+            if word_key(word) == "not_interested":
+                part &= Q(lost_reason="not_interested")
+            condition = part if condition == Q(pk__in=[]) else condition | part
+        return condition
+
+    def q(self, value: Q) -> Q:
+        return value
+
+
+def _grade(word: str) -> str:
+    letter = word.upper()
+    if letter not in "ABCD" or len(letter) != 1:
+        raise ValueError("Must be one of A, B, C, D.")
+    return letter
+
+
+class LeadFilters(FilterSet):
+    """Every filter of S0-01 and S1-04, under both documents' names."""
+
+    filters: ClassVar[Mapping[str, Filter]] = {
+        "search": MatchFilter(label="Search", read=str, build=search_condition),
+        "status": StatusFilter(label="Status", choices=_status_choices, control="choice"),
+        "priority": ChoiceFilter(
+            label="Priority", column="priority", read=_read_priority, choices=lambda: [(item.name.lower(), item.label) for item in reversed(Priority)]
+        ),
+        "assigned_to": UserFilter(label="Owner", column="owner", choices=_people),
+        "lead_source": ChoiceFilter(
+            label="Source",
+            column="lead_source",
+            read=lambda word: canonical_source(clean_text(word)),
+            choices=lambda: [(value, value) for value in distinct_values("lead_source")],
+        ),
+        "platform": ChoiceFilter(label="Channel", column="platform_key", read=_read_platform, choices=lambda: Platform.choices),
+        "industry": TextFilter(
+            label="Industry", column="industry", control="choice", choices=lambda: [(value, value) for value in distinct_values("industry")]
+        ),
+        "company_size": TextFilter(
+            label="Company size", column="company_size", control="choice", choices=lambda: [(value, value) for value in COMPANY_SIZES]
+        ),
+        "score_min": NumberFilter(label="Score from", column="score", lookup="gte"),
+        "score_max": NumberFilter(label="Score to", column="score", lookup="lte"),
+        "grade": ChoiceFilter(label="Grade", column="quality_grade", read=_grade, choices=lambda: [(letter, letter) for letter in "ABCD"]),
+        "tags": MatchFilter(label="Tags", read=split_words, build=tag_condition),
+        "created_after": DateFilter(label="Created from", column="created_at", lookup="gte"),
+        "created_before": DateFilter(label="Created until", column="created_at", lookup="lt"),
+        "follow_up": FlagFilter(label="Follow-up due", when_true=Q(next_follow_up_at__isnull=False)),
+        "follow_up_before": DateFilter(label="Follow-up until", column="next_follow_up_at", lookup="lt"),
+    }
+    aliases: ClassVar[Mapping[str, str]] = {"assigned_user_id": "assigned_to", "platform_key": "platform", "q": "search", "owner": "assigned_to"}
+
+
+# The facets the ledger of counts knows, and the column of it each filter means.
+_COUNTED = {"status", "priority", "assigned_to", "lead_source", "platform"}
+
+
+class LeadList:
+    """A list of leads as asked for: visible to the actor, filtered, sorted; paged by cursor or number, counted exactly."""
+
+    def __init__(self, *, params: Mapping[str, str], actor: Actor, sort: str = "created_at", descending: bool = True, with_deleted: bool = False) -> None:
+        self.actor = actor
+        self.narrowing: Narrowing = LeadFilters.read(params, me=actor.user_id)
+        self.with_deleted = with_deleted
+        self.listing = Listing(
+            branches=[branch.filter(self.narrowing.q) for branch in branches_visible_to(actor, with_deleted=with_deleted)],
+            sort=SORTS[sort],
+            descending=descending,
+            texts=self.narrowing.texts,
+        )
+
+    def total(self) -> int:
+        """The exact number: from the ledger where it knows all the facets asked for, else counted."""
+        plain = set(self.narrowing.values) <= _COUNTED and not self.narrowing.texts and not self.with_deleted
+        if plain and self.actor.can(SEE_ALL) and "lost_reason" not in str(self.narrowing.q):
+            return LeadCount.objects.filter(self._ledger_condition()).aggregate(n=Sum("leads"))["n"] or 0
+        return self.listing.count()
+
+    def _ledger_condition(self) -> Q:
+        """The same condition on the ledger's columns: they bear the lead's own names but for the owner's."""
+        return _renamed(self.narrowing.q)
+
+
+def _renamed(condition: Q) -> Q:
+    children: Iterable[Any] = (
+        _renamed(child) if isinstance(child, Q) else (child[0].replace("owner", "owner_id", 1), child[1]) for child in condition.children
+    )
+    renamed = Q(*children, _connector=condition.connector, _negated=condition.negated)
+    return renamed
+
