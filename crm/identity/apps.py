@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class IdentityConfig(AppConfig):
@@ -7,3 +7,6 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from crm.identity import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel
+
+        # Before the admin makes its site, so that every registration lands in ours.
+        apps.get_app_config("admin").default_site = "crm.admin.CrmAdminSite"  # type: ignore[attr-defined]
