@@ -31,7 +31,7 @@ def programs(*, host: str, port: int, var: Path) -> list[Program]:
     What answers people comes before what works behind them, also for the processor.
     """
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
-    events = ["--worker-class", "asgi", "--workers", "1", "--threads", "1", "--max-requests", "0"]
+    events = ["--worker-class", "asgi", "--workers", "1", "--threads", "1", "--max-requests", "0", "--graceful-timeout", "2"]
     celery = [sys.executable, "-c", CELERY, "--app", "crm", "--quiet"]
     worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     beat = ["beat", "--loglevel", "WARNING", "--schedule", str(var / "beat" / "schedule"), "--pidfile", ""]
