@@ -100,7 +100,7 @@ def _migrate(*, database: str) -> None:
     """Run the migrations as production does: by the command, as the owner."""
     owner_url = urlsplit(os.environ["DATABASE_OWNER_URL"])._replace(path=f"/{database}").geturl()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "crm.settings", "DATABASE_URL": owner_url, "DATABASE_OWNER_URL": owner_url}
-    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0", "--no-input"]
+    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0", "--no-input", "--skip-checks"]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise TemplateFailed(f"The test database could not be migrated.\n{done.stdout}{done.stderr}")
