@@ -3,9 +3,11 @@
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
+from crm.operations.runner import kind
 from crm.rest.routing import route
 from leads import permissions
 from leads.api import views
+from leads.services import imports
 from leads.services.vocabularies import set_up_statuses
 
 _ALL = (RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -30,3 +32,5 @@ route("leads/unassigned", views.UnassignedView.as_view(), name="leads-unassigned
 route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
 route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
+
+kind(imports.KIND, imports.import_chunk)

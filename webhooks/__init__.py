@@ -1,0 +1,1 @@
+"""Inbound doors for machines: website forms now, other senders later."""
