@@ -1,7 +1,8 @@
 """Kinds of operations, and the loop that runs one chunk by chunk."""
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ class RowError:
     row: int
     message: str
     field: str = ""
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -41,10 +42,10 @@ class Chunk:
     created: int = 0
     updated: int = 0
     skipped: int = 0
-    errors: list[RowError] = field(default_factory=list)
+    errors: list[RowError] = dataclasses.field(default_factory=list)
     # Failed rows without an error row of their own, such as beyond the number that is kept.
     failed: int | None = None
-    result: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 Step = Callable[[Operation, Actor], Chunk]
