@@ -17,7 +17,7 @@ class AlreadyOver(DomainError):
 
 
 def start_operation(
-    *, kind: str, title: str, params: dict[str, Any] | None = None, file: File[bytes] | None = None, total: int | None = None, by: Actor
+    *, kind: str, title: str, params: dict[str, Any] | None = None, file: "File[bytes] | None" = None, total: int | None = None, by: Actor
 ) -> Operation:
     """Store the request and wake a worker after commit. The file, where there is one, is stored under the tenant first."""
     operation = Operation(

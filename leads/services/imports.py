@@ -94,7 +94,7 @@ def read_layout(file: IO[bytes]) -> Layout:
 
 def start_import(
     *,
-    file: File[bytes],
+    file: "File[bytes]",
     mapping: dict[str, str] | None = None,
     on_duplicate: OnDuplicate = OnDuplicate.SKIP,
     lead_source: str = "",
