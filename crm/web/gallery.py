@@ -12,7 +12,14 @@ from django.utils import timezone
 
 from crm.web.templatetags.ui import grade
 
-PAGES = {"": "web/gallery.html", "leads": "web/gallery_leads.html", "lead": "web/gallery_lead.html", "settings": "web/gallery_settings.html"}
+PAGES = {
+    "": "web/gallery.html",
+    "leads": "web/gallery_leads.html",
+    "lead": "web/gallery_lead.html",
+    "settings": "web/gallery_settings.html",
+    "peek": "web/gallery_peek.html",
+    "edit": "web/gallery_edit.html",
+}
 
 STATUSES = [
     ("new", "New"), ("contacted", "Contacted"), ("qualified", "Qualified"), ("meeting_scheduled", "Meeting scheduled"),

@@ -13,6 +13,17 @@ on("input", "form[data-auto-submit]", (event, form) => {
   timer = setTimeout(() => form.requestSubmit(), 300);
 });
 
+/* Addresses stay short: fields left empty are not sent. */
+document.addEventListener("formdata", (event) => {
+  if (!event.target.matches("form[data-auto-submit]")) return;
+  const names = new Set([...event.formData.keys()]);
+  for (const name of names) {
+    const kept = event.formData.getAll(name).filter((value) => value !== "");
+    event.formData.delete(name);
+    kept.forEach((value) => event.formData.append(name, value));
+  }
+});
+
 /* <button data-copy> copies the code block it sits in, data-copy="#id" another element, data-copy-text="…" a text. */
 on("click", "[data-copy], [data-copy-text]", async (event, button) => {
   const source = button.dataset.copy ? one(button.dataset.copy) : one("code, pre", button.parentElement);
@@ -60,5 +71,5 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.xhr?.status === 422) one("[aria-invalid=true]", event.target)?.focus();
 });
 
-/* Select all / nothing moves together in a group: <button data-toggle-all="name">. */
+/* <select data-go> of addresses. */
 on("change", "select[data-go]", (event, select) => { if (select.value) location.assign(select.value); });

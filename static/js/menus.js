@@ -23,7 +23,7 @@ document.addEventListener("toggle", (event) => {
   button?.setAttribute("aria-expanded", String(open));
   if (!open) return;
   if (!anchored && button) place(menu, button);
-  (one("[autofocus], input:not([type=hidden])", menu) || one(".menu-item[aria-current]", menu) || one(".menu-item", menu))?.focus({ preventScroll: true });
+  (one("[autofocus], input:not([type=hidden]), select, textarea", menu) || one(".menu-item[aria-current]", menu) || one(".menu-item", menu))?.focus({ preventScroll: true });
 }, true);
 
 on("keydown", ".menu[popover]", (event, menu) => {

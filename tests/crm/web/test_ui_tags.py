@@ -26,7 +26,15 @@ def render(source: str, **context: object) -> str:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("Marta Kowalczyk", "MK"), ("jonas", "JO"), ("Anna Maria van Dijk", "AD"), ("sales.team@northwind.example", "ST"), ("", "?"), (None, "?"), ("—", "?")],
+    [
+        ("Marta Kowalczyk", "MK"),
+        ("jonas", "JO"),
+        ("Anna Maria van Dijk", "AD"),
+        ("sales.team@northwind.example", "ST"),
+        ("", "?"),
+        (None, "?"),
+        ("—", "?"),
+    ],
 )
 def test_initials(name, expected):
     assert ui.initials(name) == expected
@@ -42,7 +50,14 @@ def test_hue_is_stable_and_differs_between_neighbours():
 
 @pytest.mark.parametrize(
     ("key", "expected"),
-    [("won", "status-won"), ("meeting_scheduled", "status-meeting-scheduled"), ("Proposal Sent", "status-proposal-sent"), ("failed", "tone-danger"), ("", "tone-neutral"), (None, "tone-neutral")],
+    [
+        ("won", "status-won"),
+        ("meeting_scheduled", "status-meeting-scheduled"),
+        ("Proposal Sent", "status-proposal-sent"),
+        ("failed", "tone-danger"),
+        ("", "tone-neutral"),
+        (None, "tone-neutral"),
+    ],
 )
 def test_status_class(key, expected):
     assert ui.status_class(key) == expected
@@ -52,7 +67,9 @@ def test_status_class_gives_a_tenants_own_status_a_stable_hue():
     assert ui.status_class("nurture_later") == f"hue-{ui.hue('nurture_later')}"
 
 
-@pytest.mark.parametrize(("score", "expected"), [(100, "A"), (85, "A"), (84, "B"), (70, "B"), (50, "C"), (49.9, "D"), (0, "D"), (None, ""), ("", "")])
+@pytest.mark.parametrize(
+    ("score", "expected"), [(100, "A"), (85, "A"), (84, "B"), (70, "B"), (50, "C"), (49.9, "D"), (0, "D"), (None, ""), ("", "")]
+)
 def test_grade(score, expected):
     assert ui.grade(score) == expected
 
@@ -110,7 +127,15 @@ def test_due_class(value, expected):
 
 @pytest.mark.parametrize(
     ("value", "currency", "expected"),
-    [(12400, "EUR", "€12,400"), (Decimal("12400.50"), "USD", "$12,400.50"), ("99", "INR", "₹99"), (-3, "USD", "-$3"), (None, "USD", ""), ("n/a", "USD", ""), (float("nan"), "USD", "")],
+    [
+        (12400, "EUR", "€12,400"),
+        (Decimal("12400.50"), "USD", "$12,400.50"),
+        ("99", "INR", "₹99"),
+        (-3, "USD", "-$3"),
+        (None, "USD", ""),
+        ("n/a", "USD", ""),
+        (float("nan"), "USD", ""),
+    ],
 )
 def test_money(value, currency, expected):
     assert ui.money(value, currency) == expected
@@ -148,7 +173,7 @@ def test_icon_is_decorative_unless_labelled():
 
 
 def test_icon_escapes_its_label():
-    assert "<script>" not in render("{% icon 'phone' 16 '' label %}", label="\"><script>")
+    assert "<script>" not in render("{% icon 'phone' 16 '' label %}", label='"><script>')
 
 
 def test_icon_refuses_an_unknown_name():
