@@ -3,6 +3,8 @@
 import os
 from urllib.parse import urlsplit
 
+import environ
+
 from tests.plugins.slots import VAR, claim_slot
 
 if "DATABASE_ADMIN_URL" not in os.environ:
@@ -13,6 +15,8 @@ TEST_SLOT = claim_slot()
 os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/salesmagnet_test_{TEST_SLOT}").geturl()
 os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{TEST_SLOT}").geturl()
 os.environ["DEMO"] = "1"
+# A developer's .env may name real servers and hold real keys. The tests have no use for either.
+environ.Env.read_env = lambda *_, **__: None
 
 from crm.settings import *  # noqa: E402, F403
 

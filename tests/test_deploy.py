@@ -13,7 +13,7 @@ from psycopg import sql
 
 from crm.embedded.pgconfig import package_folder
 from crm.embedded.postgres import SUPERUSER, PostgresServer
-from crm.embedded.product import programs
+from crm.embedded.product import Address, programs
 from crm.embedded.state import ROOT, Kind
 from deploy import healthcheck
 
@@ -77,7 +77,7 @@ def test_queues_are_the_same_with_and_without_containers():
         return {command[command.index("--queues") + 1] for command in commands if "--queues" in command}
 
     contained = [service["command"] for service in SERVICES.values() if isinstance(service.get("command"), list)]
-    assert queues(contained) == queues([program.command for program in programs(host="", port=0, var=Path())])
+    assert queues(contained) == queues([program.command for program in programs(address=Address(), var=Path())])
 
 
 def test_env_example_explains_every_name_compose_asks_for():

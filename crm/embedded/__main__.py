@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from crm.embedded.pgconfig import EmbeddedServersMissing
 from crm.embedded.postgres import PostgresFailed
-from crm.embedded.product import require_free_ports, run_product
+from crm.embedded.product import Address, require_free_ports, run_product
 from crm.embedded.servers import OwnServersNeeded, ServersInUse, remove_servers, running_servers
 from crm.embedded.startup import StartFailed, prepare
 from crm.embedded.state import ROOT, Kind, State
@@ -23,7 +23,7 @@ ACTIONS = {
     "run": "start everything and stay in the foreground",
     "test": "run pytest with the arguments after --",
     "exec": "run the command after -- with both servers up",
-    "env": "print the environment that names the servers, for a shell's eval (start them by `exec` or `run` meanwhile)",
+    "env": "print the environment that names the servers, for a shell's eval (keep them up by `run` or `exec` meanwhile)",
     "bench": "run the benchmarks with the arguments after --",
     "reset-demo": "throw the demo data away and load it anew",
     "clean": "delete the servers of tests and benchmarks",
@@ -56,30 +56,25 @@ def main(arguments: list[str]) -> int:
 
 
 def _act(*, action: str, kind: Kind, command: list[str]) -> int:
-    match action:
-        case "run":
-            return run()
-        case "reset-demo":
-            return reset_demo()
-        case "clean":
-            for throw_away in (Kind.TEST, Kind.BENCH):
-                remove_servers(kind=throw_away)
-                shutil.rmtree(throw_away.base, ignore_errors=True)
-            return 0
-        case "test":
-            return run_with_servers(kind=Kind.TEST, command=[sys.executable, "-m", "pytest", *(command or ["-n", "auto"])])
-        case "bench":
-            return run_with_servers(kind=Kind.BENCH, command=[sys.executable, "-m", "bench", *command])
-        case "exec":
-            return run_with_servers(kind=kind, command=command)
-        case _:
-            with running_servers(kind=kind) as environment:
-                print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), end="")
-            return 0
+    if action == "run":
+        return run()
+    if action == "reset-demo":
+        return reset_demo()
+    if action == "clean":
+        return clean()
+    if action == "env":
+        return print_environment(kind=kind)
+    commands = {
+        "exec": (kind, command),
+        "test": (Kind.TEST, [sys.executable, "-m", "pytest", *(command or ["-n", "auto"])]),
+        "bench": (Kind.BENCH, [sys.executable, "-m", "bench", *command]),
+    }
+    servers, wanted = commands[action]
+    return run_with_servers(kind=servers, command=wanted)
 
 
 def run() -> int:
-    require_free_ports()
+    require_free_ports(address=Address.of(os.environ))
     with running_servers(kind=Kind.DEV) as environment:
         prepare(environment=environment, state=_state(), embedded="DATABASE_URL" in environment)
         return run_product(environment=environment, var=Kind.DEV.base)
@@ -97,8 +92,24 @@ def reset_demo() -> int:
     return 0
 
 
+def clean() -> int:
+    for kind in (Kind.TEST, Kind.BENCH):
+        remove_servers(kind=kind)
+        shutil.rmtree(kind.base, ignore_errors=True)
+    return 0
+
+
+def print_environment(*, kind: Kind) -> int:
+    with running_servers(kind=kind) as environment:
+        print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), end="")
+    return 0
+
+
 def run_with_servers(*, kind: Kind, command: list[str]) -> int:
     """Run one command to its end with the servers up and return its exit code. Ctrl-C is the command's to answer."""
+    if not command or shutil.which(command[0]) is None:
+        print(f"There is no such command: {' '.join(command) or '(none given)'}", file=sys.stderr)
+        return 127
     with running_servers(kind=kind) as environment, subprocess.Popen(command, env={**os.environ, **environment}) as child:
         while True:
             try:

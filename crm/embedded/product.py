@@ -5,6 +5,8 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from crm.embedded.startup import StartFailed, say
@@ -25,7 +27,21 @@ main()
 """
 
 
-def programs(*, host: str, port: int, var: Path) -> list[Program]:
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where to listen. Only this machine, unless HOST says otherwise: the demo's password is known to everyone."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    events_port: int = 3001
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Address":
+        port = int(environ.get("PORT") or cls.port)
+        return cls(host=environ.get("HOST") or cls.host, port=port, events_port=int(environ.get("EVENTS_PORT") or port + 1))
+
+
+def programs(*, address: Address, var: Path) -> list[Program]:
     """Return what makes up the product: pages and API, live events, two workers and the clock.
 
     What answers people comes before what works behind them, also for the processor.
@@ -38,10 +54,10 @@ def programs(*, host: str, port: int, var: Path) -> list[Program]:
     return [
         Program(
             name="web",
-            command=[*gunicorn, "--bind", f"{host}:{port}", "crm.wsgi:application"],
+            command=[*gunicorn, "--bind", f"{address.host}:{address.port}", "crm.wsgi:application"],
             environment={"PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"), "DATABASE_POOL": "1"},
         ),
-        Program(name="events", command=[*gunicorn, *events, "--bind", f"{host}:{port + 1}", "crm.asgi:application"]),
+        Program(name="events", command=[*gunicorn, *events, "--bind", f"{address.host}:{address.events_port}", "crm.asgi:application"]),
         Program(name="worker", command=[*worker, "--hostname", "main@%h", "--concurrency", "2", "--queues", "default,events"], nice=5),
         Program(name="bulk", command=[*worker, "--hostname", "bulk@%h", "--concurrency", "1", "--queues", "bulk,operations"], nice=10),
         Program(name="beat", command=[*celery, *beat], nice=5),
@@ -50,37 +66,39 @@ def programs(*, host: str, port: int, var: Path) -> list[Program]:
 
 def run_product(*, environment: dict[str, str], var: Path) -> int:
     """Run the product in the foreground until Ctrl-C and return the exit code."""
-    host, port = address()
+    address = Address.of(os.environ)
     (var / "beat").mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(programs=programs(host=host, port=port, var=var), environment=environment, folder=ROOT)
-    return supervisor.run(ready=lambda: is_up(port=port), announce=lambda: say(welcome(port=port, environment=environment)))
+    # Without a proxy in front, browsers fetch live events from their own port.
+    events_url = os.environ.get("EVENTS_URL") or f"http://localhost:{address.events_port}"
+    environment = {**environment, "EVENTS_URL": events_url}
+    supervisor = Supervisor(programs=programs(address=address, var=var), environment=environment, folder=ROOT)
+    return supervisor.run(ready=lambda: is_up(address=address), announce=lambda: say(welcome(port=address.port, environment=environment)))
 
 
-def address() -> tuple[str, int]:
-    """Return where to listen. Only this machine, unless HOST says otherwise: the demo's password is known to everyone."""
-    return os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT") or 3000)
-
-
-def require_free_ports() -> None:
+def require_free_ports(*, address: Address) -> None:
     """Refuse to begin where another program has the port already; a server would find out half a minute later."""
-    host, port = address()
-    for wanted in (port, port + 1):
+    for wanted in (address.port, address.events_port):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, wanted))
+                probe.bind((address.host, wanted))
             except OSError as error:
-                raise StartFailed(f"Port {wanted} cannot be used ({error.strerror}). Choose another: make run PORT={port + 100}") from None
+                advice = f"Choose another: make run PORT={address.port + 100}"
+                raise StartFailed(f"Port {wanted} cannot be used ({error.strerror}). {advice}") from None
 
 
-def is_up(*, port: int) -> bool:
-    """Say whether both servers answer."""
+def is_up(*, address: Address) -> bool:
+    """Say whether both servers answer. A refusal of our name (ALLOWED_HOSTS) is an answer too."""
+    host = "127.0.0.1" if address.host == "0.0.0.0" else address.host  # noqa: S104 -- compared, not bound
     try:
-        with socket.create_connection(("127.0.0.1", port + 1), timeout=2):
+        with socket.create_connection((host, address.events_port), timeout=2):
             pass
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:  # noqa: S310 -- our own server
+        with urllib.request.urlopen(f"http://{host}:{address.port}/health/ready", timeout=5) as answer:  # noqa: S310 -- our own server
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code == 400
+    except OSError:
         return False
 
 

@@ -1,7 +1,9 @@
+import socket
+
 import pytest
 
 from crm.embedded import startup
-from crm.embedded.product import DEMO_PASSWORD, require_free_ports, welcome
+from crm.embedded.product import DEMO_PASSWORD, Address, require_free_ports, welcome
 from crm.embedded.startup import StartFailed, files_hash, prepare
 from crm.embedded.state import State
 
@@ -80,16 +82,19 @@ def test_files_hash_changes_with_names_and_contents(tmp_path, monkeypatch):
     assert len(hashes | {files_hash([first])}) == 4
 
 
-def test_a_taken_port_is_refused_with_advice(monkeypatch):
-    import socket
+def test_address_follows_the_environment():
+    assert Address.of({}) == Address(host="127.0.0.1", port=3000, events_port=3001)
+    assert Address.of({"HOST": "0.0.0.0", "PORT": "4000"}) == Address(host="0.0.0.0", port=4000, events_port=4001)
+    assert Address.of({"PORT": "4000", "EVENTS_PORT": "5000"}).events_port == 5000
 
+
+def test_a_taken_port_is_refused_with_advice():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        monkeypatch.setenv("PORT", str(port))
         with pytest.raises(StartFailed, match=f"Port {port} cannot be used .*make run PORT={port + 100}"):
-            require_free_ports()
+            require_free_ports(address=Address(port=port))
 
 
 def test_welcome_names_every_demo_sign_in():

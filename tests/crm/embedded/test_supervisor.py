@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crm.embedded.product import programs
+from crm.embedded.product import Address, programs
 from crm.embedded.supervisor import Program, Supervisor
 
 pytestmark = pytest.mark.slow
@@ -92,7 +92,7 @@ def test_readiness_is_announced_once(tmp_path):
 
 
 def test_the_product_is_five_programs(tmp_path):
-    product = programs(host="127.0.0.1", port=3000, var=tmp_path)
+    product = programs(address=Address(), var=tmp_path)
     assert [program.name for program in product] == ["web", "events", "worker", "bulk", "beat"]
     assert {program.command[0] for program in product} == {sys.executable}
     queues = {program.name: program.command[program.command.index("--queues") + 1] for program in product if "--queues" in program.command}
