@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "leads",
     "scoring",
     "webhooks",
+    "demo",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,1 @@
+"""Demo tenants with believable data. Nothing depends on it."""
