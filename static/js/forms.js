@@ -60,11 +60,14 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   event.submitter?.setAttribute("aria-busy", "true");
+  /* A download leaves the page where it is. */
+  setTimeout(() => release(form), 8000);
 });
-addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => {
+function release(form) {
   delete form.dataset.sent;
-  form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
-}));
+  [...form.elements].forEach((field) => field.removeAttribute("aria-busy"));
+}
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
 
 /* htmx answers 422 with the form: lead the focus to the first field in error. */
 document.addEventListener("htmx:afterSettle", (event) => {
