@@ -1,14 +1,16 @@
 """Read the history of records. A history row holds the record as it was *before* a change; the change is the step to the next."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Field, ForeignKey, Model, QuerySet
+from django.db.models import Field, ForeignKey, Model, OuterRef, Q, QuerySet, Subquery
+from django.utils.dateparse import parse_datetime
 
-from crm.identity.models import User
+from audit.models import AuditEvent
 
 # Bookkeeping that nobody asks the history about.
 _QUIET = {"updated_at", "email_key", "status_changed_at", "assigned_at", "probability_pinned", "tenant", "id"}
@@ -117,45 +119,145 @@ def shown(item: Any, value: Any, names: dict[tuple[str, Any], str]) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class LogEntry:
-    """A line of the audit log."""
+    """A line of the audit log: a record's change, or an act that changed none. `fields` are the labels of what changed."""
 
+    id: str
     at: datetime
     actor: str
+    user_id: int | None
     door: str
     what: str
-    subject: str
     model: str
+    kind: str
+    subject: str
     record_id: int | None = None
+    record: Model | None = None
     fields: tuple[str, ...] = ()
+    operation_id: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def recent_changes(*, most: int = 100, before: datetime | None = None, model: str = "") -> list[LogEntry]:
-    """The tenant's newest changes over all tracked models, each model read along its index of time."""
-    entries: list[LogEntry] = []
+@dataclass(frozen=True, kw_only=True, order=True)
+class LogPosition:
+    """Where a page of the log ended. Changes of one transaction share their time, so model and row count as well."""
+
+    at: datetime
+    model: str = ""
+    row: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}~{self.model}~{self.row}"
+
+    @classmethod
+    def read(cls, text: str) -> "LogPosition | None":
+        """Read a cursor, or a bare time. None: neither."""
+        moment, _, rest = text.strip().partition("~")
+        model, _, row = rest.partition("~")
+        try:
+            at = parse_datetime(moment.replace(" ", "+"))
+        except ValueError:
+            return None
+        if at is None or not re.fullmatch(r"[0-9]{0,18}", row) or not re.fullmatch(r"[a-z_.]*", model):
+            return None
+        return cls(at=at if at.tzinfo else at.replace(tzinfo=UTC), model=model, row=int(row or 0))
+
+
+ACTS = AuditEvent._meta.label_lower
+
+
+def log_before(
+    *, before: LogPosition | None = None, model: str = "", user_id: int | None = None, most: int = 50
+) -> tuple[list[LogEntry], LogPosition | None]:
+    """One page of the tenant's log over all tracked models and acts, newest first, and where the next page starts.
+
+    Each model is read along its index of time: one query a model, and two more for each that is on the page.
+    """
+    found: list[tuple[LogPosition, type[Model] | None, Any]] = []
     for tracked, history in tracked_models().items():
-        if model and tracked._meta.label_lower != model:
-            continue
-        rows: QuerySet[Any] = history._default_manager.order_by("-pgh_created_at")
-        if before is not None:
-            rows = rows.filter(pgh_created_at__lt=before)
-        entries.extend(_log_entries(tracked, rows[:most]))
-    return sorted(entries, key=lambda entry: entry.at, reverse=True)[:most]
+        label = tracked._meta.label_lower
+        if not model or model == label:
+            rows = _rows_before(history._default_manager.all(), before, label, "pgh_created_at", "pgh_id")
+            if user_id is not None:
+                rows = rows.filter(pgh_context__user=user_id)
+            found.extend((LogPosition(at=row.pgh_created_at, model=label, row=row.pgh_id), tracked, row) for row in rows[: most + 1])
+    if not model or model == ACTS:
+        acts = _rows_before(AuditEvent.objects.all(), before, ACTS, "at", "id")
+        if user_id is not None:
+            acts = acts.filter(user_id=user_id)
+        found.extend((LogPosition(at=act.at, model=ACTS, row=act.pk), None, act) for act in acts[: most + 1])
+    found.sort(key=lambda item: item[0], reverse=True)
+    page = found[:most]
+    following = page[-1][0] if len(found) > most else None
+    return _log_entries(page), following
 
 
-def _log_entries(tracked: type[Model], rows: Iterable[Any]) -> Iterator[LogEntry]:
-    label = str(tracked._meta.verbose_name)
-    for row in rows:
-        context = row.pgh_context or {}
-        yield LogEntry(
-            at=row.pgh_created_at,
-            actor=context.get("actor", "system"),
-            door=context.get("door", ""),
-            what=row.pgh_label,
-            subject=label,
-            model=tracked._meta.label_lower,
-            record_id=row.pgh_obj_id,
-        )
+def _rows_before(rows: QuerySet[Any], before: LogPosition | None, model: str, at: str, pk: str) -> QuerySet[Any]:
+    rows = rows.order_by(f"-{at}", f"-{pk}")
+    if before is None:
+        return rows
+    if model > before.model:
+        return rows.filter(**{f"{at}__lt": before.at})
+    rows = rows.filter(**{f"{at}__lte": before.at})
+    if model == before.model:
+        rows = rows.filter(Q(**{f"{at}__lt": before.at}) | Q(**{f"{pk}__lt": before.row}))
+    return rows
 
 
-def people_by_id(ids: Iterable[int]) -> dict[int, User]:
-    return {user.pk: user for user in User.objects.filter(pk__in=set(ids))}
+def _log_entries(page: Sequence[tuple[LogPosition, type[Model] | None, Any]]) -> list[LogEntry]:
+    rows_by_model: dict[type[Model], list[Any]] = {}
+    for _, tracked, row in page:
+        if tracked is not None:
+            rows_by_model.setdefault(tracked, []).append(row)
+    records = {tracked: tracked._default_manager.in_bulk({row.pgh_obj_id for row in rows}) for tracked, rows in rows_by_model.items()}
+    after = {tracked: _following_rows(tracked, rows) for tracked, rows in rows_by_model.items()}
+    return [
+        _act_entry(row)
+        if tracked is None
+        else _change_entry(tracked, row, records[tracked].get(row.pgh_obj_id), after[tracked].get(row.pgh_id))
+        for _, tracked, row in page
+    ]
+
+
+def _following_rows(tracked: type[Model], rows: Sequence[Any]) -> dict[int, Any]:
+    """The history row after each of these, by id: what the change led to, unless that is the record as it is now."""
+    manager = tracked_models()[tracked]._default_manager
+    later = manager.filter(pgh_obj_id=OuterRef("pgh_obj_id"), pgh_id__gt=OuterRef("pgh_id")).order_by("pgh_id").values("pgh_id")[:1]
+    pairs = dict(manager.filter(pk__in=[row.pgh_id for row in rows]).annotate(later=Subquery(later)).values_list("pgh_id", "later"))
+    following = manager.in_bulk({pk for pk in pairs.values() if pk is not None})
+    return {pk: following[later_pk] for pk, later_pk in pairs.items() if later_pk is not None}
+
+
+def _change_entry(tracked: type[Model], row: Any, record: Model | None, following: Any) -> LogEntry:
+    context = row.pgh_context or {}
+    after = following if following is not None else record
+    names = [name for name, _, _ in _differences(type(row), row, after)] if after is not None and row.pgh_label != "deleted" else []
+    return LogEntry(
+        id=f"{tracked._meta.label_lower}:{row.pgh_id}",
+        at=row.pgh_created_at,
+        actor=context.get("actor", "system"),
+        user_id=context.get("user"),
+        door=context.get("door", ""),
+        what=row.pgh_label,
+        model=tracked._meta.label_lower,
+        kind=str(tracked._meta.verbose_name),
+        subject=str(record) if record is not None else f"#{row.pgh_obj_id}",
+        record_id=row.pgh_obj_id,
+        record=record,
+        fields=tuple(str(getattr(tracked._meta.get_field(name), "verbose_name", name)) for name in names),
+        operation_id=context.get("operation"),
+    )
+
+
+def _act_entry(act: AuditEvent) -> LogEntry:
+    return LogEntry(
+        id=f"{ACTS}:{act.pk}",
+        at=act.at,
+        actor=act.actor,
+        user_id=act.user_id,
+        door=act.door,
+        what=act.action,
+        model=ACTS,
+        kind="",
+        subject=act.subject,
+        details=act.details,
+    )

@@ -21,6 +21,24 @@ class PasswordResetAsked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UserSignedIn(Event):
+    """A session was opened. `kind` is its SessionKind."""
+
+    name = "user.signed_in"
+    user_id: int
+    session_id: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserSignedOut(Event):
+    name = "user.signed_out"
+    user_id: int
+    session_id: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserInvited(Event):
     name = "user.invited"
     invitation_id: int

@@ -1,5 +1,6 @@
 """Sign-in on pages: the browser session names an AuthSession; ending that ends the sign-in at once."""
 
+import ipaddress
 import zoneinfo
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import rotate_token
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -15,7 +17,8 @@ from crm.actors import Door
 from crm.identity.authentication import session_of
 from crm.identity.models import AuthSession
 from crm.identity.selectors import actor_for
-from crm.identity.services.signin import sign_out
+from crm.identity.services.signin import Client, sign_out
+from crm.rest.views import client_ip
 from crm.tenancy.scope import tenant_scope
 
 SESSION_KEY = "auth_session_id"
@@ -26,6 +29,7 @@ def remember(request: HttpRequest, session: AuthSession) -> None:
     """Bind a sign-in to the browser. The session key changes, so a planted one is worthless."""
     request.session.flush()
     request.session[SESSION_KEY] = session.pk
+    rotate_token(request)
     request.auth_session = session  # type: ignore[attr-defined]
     request.user = session.user  # type: ignore[assignment]
 
@@ -90,3 +94,13 @@ class AdminScopeMiddleware:
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response
+
+
+def client_of(request: Any) -> Client:
+    """Where a request comes from, fit to be kept with a session. Takes the API's requests and the pages'."""
+    ip: str | None = client_ip(request)
+    try:
+        ipaddress.ip_address(ip or "")
+    except ValueError:
+        ip = None
+    return Client(ip=ip, user_agent=request.headers.get("User-Agent", "").replace("\x00", "")[:300])

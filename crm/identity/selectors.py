@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 
+from django.apps import apps
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, QuerySet, Value
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Value
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from crm.actors import Actor, Door
 from crm.identity.enums import RoleCode
-from crm.identity.models import ApiKey, Role, TeamMember, User
+from crm.identity.models import ApiKey, AuthSession, Invitation, Role, Team, TeamMember, User
+from crm.identity.roles import known_capabilities
 from crm.tenancy.scope import scope_or_none, tenant_scope
 
 
@@ -41,7 +45,9 @@ def access_of(user: User) -> Access:
 def _load_access(user: User) -> Access:
     teams = TeamMember.objects.filter(user_id=OuterRef("user_pk")).values("team_id")
     roles = list(
-        Role.objects.filter(Q(pk=user.role_id) | Q(grants__user=user)).annotate(user_pk=Value(user.pk), team_ids=ArraySubquery(teams)).distinct()
+        Role.objects.filter(Q(pk=user.role_id) | Q(grants__user=user))
+        .annotate(user_pk=Value(user.pk), team_ids=ArraySubquery(teams))
+        .distinct()
     )
     primary = next((role for role in roles if role.pk == user.role_id), None)
     return Access(
@@ -73,3 +79,65 @@ def actor_for(user: User, *, door: Door, key: ApiKey | None = None) -> Actor:
 def active_users() -> QuerySet[User]:
     """The open tenant's users who can be given work."""
     return User.objects.filter(is_active=True)
+
+
+def open_sessions(user: User) -> QuerySet[AuthSession]:
+    """A user's sessions that still let in, the last used first."""
+    return AuthSession.objects.filter(user=user, ended_at=None, expires_at__gt=timezone.now()).order_by("-last_seen_at", "-id")
+
+
+def members() -> QuerySet[User]:
+    """Everybody of the open tenant, also who may no longer come in, with their roles."""
+    return User.objects.select_related("role").order_by("first_name", "last_name", "id")
+
+
+def teams_with_members() -> QuerySet[Team]:
+    return Team.objects.select_related("manager").prefetch_related(
+        Prefetch("members", queryset=User.objects.order_by("first_name", "last_name", "id"))
+    )
+
+
+def open_invitations() -> QuerySet[Invitation]:
+    """Invitations that nobody took up yet, expired ones included, newest first."""
+    return Invitation.objects.filter(accepted_at=None, withdrawn_at=None).select_related("role", "team", "invited_by", "tenant")
+
+
+def keys_visible_to(actor: Actor) -> QuerySet[ApiKey]:
+    """One's own API keys, or everybody's with the permission to revoke them."""
+    keys = ApiKey.objects.select_related("user").order_by("-id")
+    return keys if actor.can("identity.delete_apikey") else keys.filter(user_id=actor.user_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CapabilityGroup:
+    """An app's permissions in the words of the people who give them."""
+
+    label: str
+    items: tuple[tuple[str, str], ...]
+
+
+_VERBS = {"view": _("See"), "add": _("Add"), "change": _("Change"), "delete": _("Delete")}
+
+
+def capability_label(name: str) -> str:
+    """A permission in words: `leads.add_lead` is "Add leads"."""
+    app_label, _dot, codename = name.partition(".")
+    verb, _bar, model_name = codename.partition("_")
+    for model in apps.get_app_config(app_label).get_models():
+        declared = dict(model._meta.permissions)
+        if codename in declared:
+            return str(declared[codename]).removeprefix("Can ").capitalize()
+        if verb in _VERBS and model._meta.model_name == model_name:
+            return f"{_VERBS[verb]} {model._meta.verbose_name_plural}"
+    return codename.replace("_", " ").capitalize()
+
+
+def capability_groups() -> list[CapabilityGroup]:
+    """Every permission there is, by app."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in known_capabilities():
+        groups.setdefault(name.partition(".")[0], []).append((name, capability_label(name)))
+    return [
+        CapabilityGroup(label=str(apps.get_app_config(app_label).verbose_name), items=tuple(sorted(items, key=lambda item: item[1])))
+        for app_label, items in groups.items()
+    ]

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
@@ -69,6 +70,22 @@ def read_access(token: str) -> dict[str, Any] | None:
 
 
 def new_refresh(session_id: int) -> tuple[str, str]:
-    """A refresh token and the secret part that is stored as its fingerprint."""
+    """A refresh token and the secret part that is stored as its fingerprint.
+
+    It is signed, so that a token we once issued can be told from a guess: only the former, used again, ends its session.
+    """
     secret = secrets.token_urlsafe(32)
-    return f"{session_id}.{secret}", secret
+    return f"{session_id}.{secret}.{_refresh_mark(session_id, secret)}", secret
+
+
+def read_refresh(token: str) -> tuple[int, str] | None:
+    """The session's id and the secret of a refresh token that we issued, however long ago, else None."""
+    session_id, _, rest = token.partition(".")
+    secret, _, mark = rest.partition(".")
+    if not session_id.isascii() or not session_id.isdigit() or len(session_id) > 18:
+        return None
+    return (int(session_id), secret) if constant_time_compare(mark, _refresh_mark(int(session_id), secret)) else None
+
+
+def _refresh_mark(session_id: int, secret: str) -> str:
+    return salted_hmac("crm.identity.refresh", f"{session_id}.{secret}", secret=settings.JWT_SECRET, algorithm="sha256").hexdigest()[:32]

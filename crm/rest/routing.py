@@ -14,7 +14,7 @@ def route(path: str, view: Callable[..., Any], *, name: str, surface: str = "crm
 
     Patterns with fewer parameters come first, so that a static word wins over `{id}` (P1–P4).
     """
-    pattern = "^" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path.strip("/"))) + "/?$"
+    pattern = "^" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path.strip("/"))).replace(r"\-", "-") + "/?$"
     entries = _surfaces.setdefault(surface, [])
     if not any(entry.name == name for _, entry in entries):
         entries.append((path, re_path(pattern, view, name=name)))

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
 from crm.actors import Actor
-from crm.errors import DomainError, NotFound
+from crm.errors import DomainError, Forbidden, NotFound
 from crm.events.bus import publish
 from crm.identity.errors import WrongCode
 from crm.identity.events import UserInvited
@@ -22,8 +23,12 @@ class AlreadyMember(DomainError):
 
 
 def invite_user(*, email: str, role: Role, team: Team | None = None, by: Actor) -> Invitation:
-    """Offer a role to an address and have the link mailed. An open invitation to the same address is replaced."""
+    """Offer a role to an address and have the link mailed. An open invitation to the same address is replaced.
+
+    Nobody offers a role that may do more than their own.
+    """
     by.require("identity.add_user")
+    refuse_greater_role(role, by)
     if User.objects.filter(email__iexact=email).exists():
         raise AlreadyMember("This person is already a member.", field="email")
     now = timezone.now()
@@ -31,6 +36,12 @@ def invite_user(*, email: str, role: Role, team: Team | None = None, by: Actor) 
     invitation = Invitation.objects.create(email=email, role=role, team=team, invited_by_id=by.user_id, expires_at=now + LIFETIME)
     publish(UserInvited(invitation_id=invitation.pk))
     return invitation
+
+
+def refuse_greater_role(role: Role, by: Actor) -> None:
+    """Nobody gives, or takes from somebody, what they do not hold themselves."""
+    if not by.all_powerful and not role.effective_capabilities <= by.capabilities:
+        raise Forbidden("This role may do more than yours. Ask an admin.")
 
 
 def withdraw_invitation(*, invitation: Invitation, by: Actor) -> None:
@@ -42,6 +53,11 @@ def withdraw_invitation(*, invitation: Invitation, by: Actor) -> None:
 def invitation_token(invitation: Invitation) -> str:
     """The link's token: tenant and id, signed. The tenant opens the scope in which the row is looked up."""
     return signing.dumps([invitation.tenant_id, invitation.pk], salt=_SALT)
+
+
+def join_link(invitation: Invitation) -> str:
+    """The address that the mail holds and that may be handed on."""
+    return f"{settings.SITE_URL}/join/{invitation_token(invitation)}"
 
 
 def invitation_of_token(token: str) -> Invitation:

@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from crm.identity.events import PasswordResetAsked, RegistrationCodeAsked, UserInvited
 from crm.identity.models import Invitation, Registration, User
-from crm.identity.services.invitations import invitation_token
+from crm.identity.services.invitations import join_link
 from crm.identity.services.passwords import reset_token
 from crm.identity.services.registration import make_code
 
@@ -34,7 +34,7 @@ def mail_password_reset(event: PasswordResetAsked) -> None:
 def mail_invitation(event: UserInvited) -> None:
     invitation = Invitation.objects.select_related("tenant", "invited_by", "role").filter(pk=event.invitation_id, withdrawn_at=None).first()
     if invitation is not None:
-        _send("invitation", to=invitation.email, invitation=invitation, join_url=f"{settings.SITE_URL}/join/{invitation_token(invitation)}")
+        _send("invitation", to=invitation.email, invitation=invitation, join_url=join_link(invitation))
 
 
 def _send(template: str, *, to: str, **context: Any) -> None:

@@ -1,15 +1,18 @@
 """Sign up, prove the address, join or open a tenant."""
 
+import hashlib
 import re
 import secrets
 from datetime import timedelta
 
 from django.contrib.auth.hashers import check_password, make_password
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from crm.errors import TooManyRequests
+from crm.errors import InvalidInput, TooManyRequests
 from crm.events.bus import publish
 from crm.identity.enums import RoleCode
 from crm.identity.errors import UsernameTaken, WrongCode
@@ -30,8 +33,11 @@ def register(
 ) -> Registration:
     """Take a registration and have a code mailed. The answer is the same whether the address is known or not (decision K11).
 
-    Refuses a taken username and a weak password. The password is kept hashed.
+    Refuses a taken username, a weak password, and an invitation that is closed or was sent to another address. The
+    password is kept hashed.
     """
+    if invitation_token and invitation_of_token(invitation_token).email.lower() != email.lower():
+        raise InvalidInput({"email": ["This invitation was sent to another address."]})
     check_password_rules(password, user=User(username=username, email=email, first_name=first_name, last_name=last_name))
     if User.identities.filter(username__iexact=username).exclude(email__iexact=email).exists():
         raise UsernameTaken("This username is taken.", field="username")
@@ -67,13 +73,28 @@ def resend_code(*, email: str) -> None:
     """Mail a fresh code, at most once a minute. An unknown address gets the same answer."""
     registration = Registration.objects.filter(email__iexact=email).order_by("-id").first()
     if registration is None:
+        _refuse_unknown_soon_again(email)
         return
     now = timezone.now()
     taken = Registration.objects.filter(pk=registration.pk, code_sent_at__lte=now - RESEND_AFTER).update(code_sent_at=now)
     if not taken:
-        raise TooManyRequests("A code was sent less than a minute ago. Please wait a moment.", retry_after=int(RESEND_AFTER.total_seconds()))
+        raise _too_soon()
     with transaction.atomic():
         publish(RegistrationCodeAsked(registration_id=registration.pk))
+
+
+def _too_soon() -> TooManyRequests:
+    return TooManyRequests("A code was sent less than a minute ago. Please wait a moment.", retry_after=int(RESEND_AFTER.total_seconds()))
+
+
+def _refuse_unknown_soon_again(email: str) -> None:
+    """Hold an unknown address to the same pause, so that the pause does not tell who signed up. Best effort."""
+    try:
+        fresh = cache.add(f"resend:{hashlib.sha256(email.lower().encode()).hexdigest()}", 1, RESEND_AFTER.total_seconds())
+    except RedisError:
+        return
+    if not fresh:
+        raise _too_soon()
 
 
 def verify_email(*, email: str, code: str) -> User:

@@ -8,11 +8,15 @@ from django.contrib.auth.hashers import check_password
 from django.utils import timezone
 
 from crm.errors import NotFound, NotSignedIn
+from crm.events.bus import publish
 from crm.identity.enums import SessionKind
 from crm.identity.errors import EmailNotVerified, WrongCredentials
+from crm.identity.events import UserSignedIn, UserSignedOut
 from crm.identity.models import AuthSession, Registration, User, fingerprint
 from crm.identity.services.passwords import check_password_of
-from crm.identity.tokens import Tokens, issue_access, new_refresh
+from crm.identity.services.registration import verify_email
+from crm.identity.tokens import Tokens, issue_access, new_refresh, read_refresh
+from crm.tenancy.scope import tenant_scope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +42,21 @@ def sign_in(*, email: str, password: str, kind: SessionKind, client: Client) -> 
     return open_session(user=user, kind=kind, client=client)
 
 
+def verify_and_sign_in(*, email: str, code: str, kind: SessionKind, client: Client) -> AuthSession:
+    """Turn a registration into a user and open a first session. A wrong code uses up a try."""
+    return open_session(user=verify_email(email=email, code=code), kind=kind, client=client)
+
+
 def open_session(*, user: User, kind: SessionKind, client: Client) -> AuthSession:
+    """Open a session for somebody who has proved who they are, and put it on record."""
     now = timezone.now()
     lifetime = timedelta(seconds=settings.SESSION_COOKIE_AGE) if kind == SessionKind.PAGE else timedelta(days=settings.JWT_REFRESH_DAYS)
-    session = AuthSession.objects.create(
-        tenant_id=user.tenant_id, user=user, kind=kind, ip=client.ip, user_agent=client.user_agent[:300], expires_at=now + lifetime
-    )
-    User.identities.filter(pk=user.pk).update(last_login=now)
+    with tenant_scope(user.tenant_id):
+        session = AuthSession.objects.create(
+            tenant_id=user.tenant_id, user=user, kind=kind, ip=client.ip, user_agent=client.user_agent[:300], expires_at=now + lifetime
+        )
+        User.identities.filter(pk=user.pk).update(last_login=now)
+        publish(UserSignedIn(user_id=user.pk, session_id=session.pk, kind=kind))
     return session
 
 
@@ -58,25 +70,39 @@ def issue_tokens(*, session: AuthSession) -> Tokens:
 
 
 def refresh_tokens(*, refresh: str) -> Tokens:
-    """Swap a refresh token for new tokens, once. A second use means it was stolen: the whole session ends."""
-    session_id, _, secret = refresh.partition(".")
-    now = timezone.now()
-    if not session_id.isascii() or not session_id.isdigit() or not secret or len(session_id) > 18:
+    """Swap a refresh token for new tokens, once. A second use means it was stolen: the whole session ends.
+
+    What we never issued is refused and ends nothing, else anybody could end anybody's session by its number.
+    """
+    known = read_refresh(refresh)
+    if known is None:
         raise NotSignedIn("This refresh token is not valid.")
-    successor, new_secret = new_refresh(int(session_id))
+    session_id, secret = known
+    now = timezone.now()
+    successor, new_secret = new_refresh(session_id)
     alive = AuthSession.objects.filter(
-        pk=int(session_id), ended_at=None, refresh_expires_at__gt=now, user__is_active=True, user__tenant__is_active=True
+        pk=session_id, ended_at=None, refresh_expires_at__gt=now, user__is_active=True, user__tenant__is_active=True
     )
     if not alive.filter(refresh_hash=fingerprint(secret)).update(refresh_hash=fingerprint(new_secret), last_seen_at=now):
         alive.update(ended_at=now, end_reason="refresh_replayed")
         raise NotSignedIn("This refresh token is not valid.")
-    session = AuthSession.objects.select_related("user__tenant").get(pk=int(session_id))
+    session = AuthSession.objects.select_related("user__tenant").get(pk=session_id)
     return Tokens(access=issue_access(session.user, session), refresh=successor, expires_in=settings.JWT_EXPIRES_IN)
 
 
 def sign_out(*, session: AuthSession) -> None:
     """End a session and every token of it, at once. Ending it twice changes nothing."""
-    AuthSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=timezone.now(), end_reason="signed_out")
+    with tenant_scope(session.tenant_id):
+        if AuthSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=timezone.now(), end_reason="signed_out"):
+            publish(UserSignedOut(user_id=session.user_id, session_id=session.pk, kind=session.kind))
+
+
+def end_other_sessions(*, user: User, keep: AuthSession | None) -> int:
+    """End all of the user's sessions but the one in use. Answers how many there were."""
+    sessions = AuthSession.objects.filter(user=user, ended_at=None)
+    if keep is not None:
+        sessions = sessions.exclude(pk=keep.pk)
+    return sessions.update(ended_at=timezone.now(), end_reason="ended_by_user")
 
 
 def end_session(*, user: User, session_id: int) -> None:
@@ -86,4 +112,15 @@ def end_session(*, user: User, session_id: int) -> None:
         raise NotFound("No such session.")
 
 
-__all__ = ["Client", "check_password_of", "end_session", "issue_tokens", "open_session", "refresh_tokens", "sign_in", "sign_out"]
+__all__ = [
+    "Client",
+    "check_password_of",
+    "end_other_sessions",
+    "end_session",
+    "issue_tokens",
+    "open_session",
+    "refresh_tokens",
+    "sign_in",
+    "sign_out",
+    "verify_and_sign_in",
+]

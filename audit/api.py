@@ -1,0 +1,87 @@
+"""Endpoints of the audit log: S4-289."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.selectors import LogEntry, LogPosition, log_before, tracked_models
+from crm.errors import InvalidInput
+from crm.identity.api.output import described
+from crm.rest.envelope import success
+from crm.rest.paging import whole
+from crm.rest.views import ApiView, parse_id
+
+_ENTRY: dict[str, Any] = {
+    "id": serializers.CharField(),
+    "at": serializers.DateTimeField(),
+    "actor": serializers.CharField(),
+    "user_id": serializers.IntegerField(allow_null=True),
+    "door": serializers.CharField(),
+    "action": serializers.CharField(),
+    "model": serializers.CharField(),
+    "record_id": serializers.IntegerField(allow_null=True),
+    "subject": serializers.CharField(),
+    "details": serializers.DictField(),
+}
+
+
+def entry_out(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.actor,
+        "user_id": entry.user_id,
+        "door": entry.door,
+        "action": entry.what,
+        "model": entry.model,
+        "record_id": entry.record_id,
+        "subject": entry.subject,
+        "details": {**entry.details, **({"fields": list(entry.fields)} if entry.fields else {})},
+    }
+
+
+class LogsView(ApiView):
+    """Changes of records and acts that changed none, newest first, by the time of the last one read."""
+
+    capabilities: ClassVar[dict[str, str]] = {"get": "audit.view_auditevent"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("model", str, description="Such as leads.lead; `audit.auditevent` for sign-ins and exports"),
+            OpenApiParameter("user_id", int),
+            OpenApiParameter("before", str, description="As `meta.pagination.nextCursor` answered, or a time"),
+            OpenApiParameter("limit", int, description="Entries, at most 200"),
+        ],
+        responses={200: described("AuditEntry", _ENTRY, many=True)},
+        tags=["audit"],
+        summary="List audit entries",
+        operation_id="audit_logs_list",
+    )
+    def get(self, request: Request) -> Response:
+        params = request.query_params
+        limit = whole(params, "limit", default=50, least=1, most=200)
+        model = params.get("model", "").strip().lower()
+        if model and model not in known_models():
+            raise InvalidInput({"model": [f"Must be one of {', '.join(sorted(known_models()))}."]})
+        user_id = parse_id(params["user_id"], field="user_id") if params.get("user_id", "").strip() else None
+        entries, following = log_before(before=read_position(params.get("before", "")), model=model, user_id=user_id, most=limit)
+        cursor = str(following) if following else None
+        pagination = {"limit": limit, "nextCursor": cursor, "hasNext": cursor is not None}
+        return success(request, [entry_out(entry) for entry in entries], pagination=pagination)
+
+
+def known_models() -> set[str]:
+    return {"audit.auditevent", *(model._meta.label_lower for model in tracked_models())}
+
+
+def read_position(text: str) -> LogPosition | None:
+    """Where the last page ended, or 400."""
+    if not text.strip():
+        return None
+    position = LogPosition.read(text)
+    if position is None:
+        raise InvalidInput({"before": ["Must be a time such as 2026-01-31T09:00:00Z, or the cursor of the last page."]})
+    return position

@@ -1,0 +1,1 @@
+"""The API of sign-in, people and the tenant."""
