@@ -13,7 +13,19 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db.models import BooleanField, DateTimeField, Expression, F, Field, FloatField, IntegerField, Model, Q, QuerySet, Value
+from django.db.models import (
+    BooleanField,
+    DateTimeField,
+    Expression,
+    F,
+    Field,
+    FloatField,
+    IntegerField,
+    Model,
+    Q,
+    QuerySet,
+    Value,
+)
 
 from crm.errors import InvalidInput
 
@@ -104,6 +116,12 @@ class Listing:
         more = len(rows) > limit
         rows = rows[:limit]
         return Page(ids=[pk for _, pk in rows], next_cursor=self._write_cursor(rows[-1]) if more and rows else None)
+
+    def beside(self, record: Model) -> int | None:
+        """The id that follows a record in this order, whether or not the record itself is in the list."""
+        value = getattr(record, self.sort.column)
+        start = Position(value=value, pk=record.pk, in_nulls=value is None)
+        return next((pk for _, pk in self._rows(1, start)), None)
 
     def count(self) -> int:
         """The exact number of rows."""

@@ -1,12 +1,23 @@
 """What leads give the kernel's registries."""
 
+from django.utils.translation import gettext_lazy as _
+
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
 from crm.operations.runner import kind
+from crm.registry import (
+    NavItem,
+    SearchSource,
+    SettingsPage,
+    navigation,
+    search_sources,
+    settings_pages,
+)
 from crm.rest.routing import route
 from leads import permissions
 from leads.api import views
+from leads.pages.palette import find_leads
 from leads.services import imports
 from leads.services.vocabularies import set_up_statuses
 
@@ -22,6 +33,21 @@ for _name in (permissions.ASSIGN, permissions.IMPORT, permissions.EXPORT, permis
     grant(_name, RoleCode.MANAGER)
 grant(permissions.HARD_DELETE)
 grant(permissions.CONFIGURE)
+
+navigation.add("main", NavItem(label=_("Today"), url="/", icon="sun", key="g t"), order=10)
+navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
+settings_pages.add(
+    "main",
+    SettingsPage(
+        label=_("Sources"),
+        url="/settings/sources",
+        icon="globe",
+        group=_("Leads"),
+        capability=permissions.FORMS,
+        description=_("Web forms, their keys and the snippet for your site"),
+    ),
+)
+search_sources.add("main", SearchSource(label=_("Leads"), find=find_leads), order=10)
 
 if set_up_statuses not in tenant_setup:
     tenant_setup.append(set_up_statuses)

@@ -8,7 +8,19 @@ from django.db import connection
 from django.db.models import BooleanField, F, Func, Q, Sum, Value
 
 from crm.actors import Actor
-from crm.filters import ChoiceFilter, DateFilter, Filter, FilterSet, FlagFilter, MatchFilter, Narrowing, NumberFilter, TextFilter, UserFilter, split_words
+from crm.filters import (
+    ChoiceFilter,
+    DateFilter,
+    Filter,
+    FilterSet,
+    FlagFilter,
+    MatchFilter,
+    Narrowing,
+    NumberFilter,
+    TextFilter,
+    UserFilter,
+    split_words,
+)
 from crm.identity.selectors import active_users
 from crm.listing import Listing, Sort, TextCondition
 from crm.normal import clean_text
@@ -75,7 +87,9 @@ def search_condition(text: str) -> TextCondition | None:
 def tag_condition(tags: list[str]) -> TextCondition | None:
     if not tags:
         return None
-    return TextCondition(rows=Q(tags__contains=tags), candidates=lambda most: _ids("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most]))
+    return TextCondition(
+        rows=Q(tags__contains=tags), candidates=lambda most: _ids("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most])
+    )
 
 
 def _ids(sql: str, params: list[Any]) -> list[int] | None:
@@ -140,7 +154,10 @@ class LeadFilters(FilterSet):
         "search": MatchFilter(label="Search", read=str, build=search_condition),
         "status": StatusFilter(label="Status", choices=_status_choices, control="choice"),
         "priority": ChoiceFilter(
-            label="Priority", column="priority", read=_read_priority, choices=lambda: [(item.name.lower(), item.label) for item in reversed(Priority)]
+            label="Priority",
+            column="priority",
+            read=_read_priority,
+            choices=lambda: [(item.name.lower(), item.label) for item in reversed(Priority)],
         ),
         "assigned_to": UserFilter(label="Owner", column="owner", choices=_people),
         "lead_source": ChoiceFilter(
@@ -165,7 +182,12 @@ class LeadFilters(FilterSet):
         "follow_up": FlagFilter(label="Follow-up due", when_true=Q(next_follow_up_at__isnull=False)),
         "follow_up_before": DateFilter(label="Follow-up until", column="next_follow_up_at", lookup="lt"),
     }
-    aliases: ClassVar[Mapping[str, str]] = {"assigned_user_id": "assigned_to", "platform_key": "platform", "q": "search", "owner": "assigned_to"}
+    aliases: ClassVar[Mapping[str, str]] = {
+        "assigned_user_id": "assigned_to",
+        "platform_key": "platform",
+        "q": "search",
+        "owner": "assigned_to",
+    }
 
 
 # The facets the ledger of counts knows, and the column of it each filter means.
@@ -175,7 +197,9 @@ _COUNTED = {"status", "priority", "assigned_to", "lead_source", "platform"}
 class LeadList:
     """A list of leads as asked for: visible to the actor, filtered, sorted; paged by cursor or number, counted exactly."""
 
-    def __init__(self, *, params: Mapping[str, str], actor: Actor, sort: str = "created_at", descending: bool = True, with_deleted: bool = False) -> None:
+    def __init__(
+        self, *, params: Mapping[str, str], actor: Actor, sort: str = "created_at", descending: bool = True, with_deleted: bool = False
+    ) -> None:
         self.actor = actor
         self.narrowing: Narrowing = LeadFilters.read(params, me=actor.user_id)
         self.with_deleted = with_deleted
@@ -204,4 +228,3 @@ def _renamed(condition: Q) -> Q:
     )
     renamed = Q(*children, _connector=condition.connector, _negated=condition.negated)
     return renamed
-

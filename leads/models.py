@@ -143,15 +143,15 @@ class Lead(TenantOwned):
     deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
 
     name_key = models.GeneratedField(
-        expression=Func(F("first_name"), Value(" "), F("last_name"), function="crm_fold_key"), output_field=models.TextField(), db_persist=True
+        expression=Func(F("first_name"), Value(" "), F("last_name"), function="crm_fold_key"),
+        output_field=models.TextField(),
+        db_persist=True,
     )
     company_key = models.GeneratedField(
         expression=Func(F("company"), Value(""), Value(""), function="crm_fold_key"), output_field=models.TextField(), db_persist=True
     )
     search = models.GeneratedField(
-        expression=Func(
-            "first_name", "last_name", "company", "title", "email", "phone", "tags", "notes", function="leads_search_vector"
-        ),
+        expression=Func("first_name", "last_name", "company", "title", "email", "phone", "tags", "notes", function="leads_search_vector"),
         output_field=SearchVectorField(),
         db_persist=True,
     )
@@ -220,7 +220,9 @@ class LeadShare(TenantOwned):
             models.Index(fields=["tenant", "team", "lead"], name="leads_share_team"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(user=None, team__isnull=False) | Q(user__isnull=False, team=None), name="leads_share_one_receiver"),
+            models.CheckConstraint(
+                condition=Q(user=None, team__isnull=False) | Q(user__isnull=False, team=None), name="leads_share_one_receiver"
+            ),
             models.UniqueConstraint(fields=["tenant", "lead", "user", "team"], nulls_distinct=False, name="leads_share_once"),
         ]
 
@@ -253,7 +255,10 @@ class Arrival(TenantOwned):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["tenant", "platform_key", "source_lead_id"], name="leads_arrival_once")]
-        indexes = [models.Index(fields=["tenant", "lead", "-id"], name="leads_arrival_lead"), models.Index(fields=["tenant", "-id"], name="leads_arrival_newest")]
+        indexes = [
+            models.Index(fields=["tenant", "lead", "-id"], name="leads_arrival_lead"),
+            models.Index(fields=["tenant", "-id"], name="leads_arrival_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.platform_key} {self.source_lead_id}"
@@ -265,7 +270,11 @@ class WebForm(TenantOwned):
 
     name = models.CharField(_("name"), max_length=80)
     allowed_origins = ArrayField(
-        models.CharField(max_length=200), verbose_name=_("allowed origins"), default=list, blank=True, help_text=_("Empty: any. For example https://www.example.com")
+        models.CharField(max_length=200),
+        verbose_name=_("allowed origins"),
+        default=list,
+        blank=True,
+        help_text=_("Empty: any. For example https://www.example.com"),
     )
     lead_source = models.CharField(_("source"), max_length=60, blank=True, default="Website")
     default_owner = TenantForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("give leads to"))

@@ -8,10 +8,18 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from crm.actors import Actor
 from crm.normal import email_key
-from crm.words import word_key
 from crm.tenancy.scope import current_tenant_id
+from crm.words import word_key
 from leads.enums import COARSE_STATUSES
-from leads.models import Arrival, Lead, LeadCount, LeadQuerySet, LeadShare, LeadStatus, LeadTransition
+from leads.models import (
+    Arrival,
+    Lead,
+    LeadCount,
+    LeadQuerySet,
+    LeadShare,
+    LeadStatus,
+    LeadTransition,
+)
 from leads.permissions import SEE_ALL, VIEW
 
 
@@ -179,7 +187,9 @@ def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None
         Candidate(
             lead=lead,
             similarity=1.0,
-            matched_on=tuple(name for name, same in (("email", key and lead.email_key == key), ("phone", phone and lead.phone == phone)) if same),
+            matched_on=tuple(
+                name for name, same in (("email", key and lead.email_key == key), ("phone", phone and lead.phone == phone)) if same
+            ),
         )
         for lead in leads
     ]
@@ -187,4 +197,3 @@ def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None
 
 def arrivals_of(lead: Lead) -> QuerySet[Arrival]:
     return Arrival.objects.filter(lead=lead)
-

@@ -1,4 +1,24 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from leads.pages import detail, forms, listing, sources, today
 
 app_name = "leads"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", today.TodayPage.as_view(), name="today"),
+    path("leads", listing.LeadListPage.as_view(), name="list"),
+    path("leads/new", forms.NewLeadPage.as_view(), name="new"),
+    path("leads/import", forms.ImportPage.as_view(), name="import"),
+    path("leads/bin", forms.BinPage.as_view(), name="bin"),
+    path("leads/<int:pk>", detail.LeadPage.as_view(), name="detail"),
+    path("leads/<int:pk>/peek", detail.PeekPage.as_view(), name="peek"),
+    path("leads/<int:pk>/edit", forms.EditLeadPage.as_view(), name="edit"),
+    path("leads/<int:pk>/move", detail.MovePage.as_view(), name="move"),
+    path("leads/<int:pk>/follow-up", detail.FollowUpPage.as_view(), name="follow-up"),
+    path("leads/<int:pk>/delete", detail.DeletePage.as_view(), name="delete"),
+    path("leads/<int:pk>/restore", forms.RestorePage.as_view(), name="restore"),
+    path("leads/<int:pk>/fields/<slug:name>", detail.FieldPage.as_view(), name="field"),
+    path("settings/sources", sources.SourcesPage.as_view(), name="sources"),
+    path("settings/sources/new", sources.SourcePage.as_view(), name="source-new"),
+    path("settings/sources/<int:pk>", sources.SourcePage.as_view(), name="source"),
+    path("settings/sources/<int:pk>/action", sources.SourceActionPage.as_view(), name="source-action"),
+]

@@ -13,7 +13,12 @@ from typing import NoReturn
 from crm.embedded.pgconfig import EmbeddedServersMissing
 from crm.embedded.postgres import PostgresFailed
 from crm.embedded.product import Address, require_free_ports, run_product
-from crm.embedded.servers import OwnServersNeeded, ServersInUse, remove_servers, running_servers
+from crm.embedded.servers import (
+    OwnServersNeeded,
+    ServersInUse,
+    remove_servers,
+    running_servers,
+)
 from crm.embedded.startup import StartFailed, prepare
 from crm.embedded.state import ROOT, Kind, State
 from crm.embedded.system import ServerUserMissing

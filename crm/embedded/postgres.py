@@ -7,9 +7,23 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crm.embedded import bootstrap
-from crm.embedded.pgconfig import ACCESS_FILE, memory_bytes, program_folder, server_settings, settings_file
+from crm.embedded.pgconfig import (
+    ACCESS_FILE,
+    memory_bytes,
+    program_folder,
+    server_settings,
+    settings_file,
+)
 from crm.embedded.state import LOOPBACK, Kind, State, choose_port, new_secret
-from crm.embedded.system import OsUser, can_use, end_processes, processes_in, run_as, server_user, wait_until_left
+from crm.embedded.system import (
+    OsUser,
+    can_use,
+    end_processes,
+    processes_in,
+    run_as,
+    server_user,
+    wait_until_left,
+)
 
 SUPERUSER = "postgres"
 # Where data goes when the server's user cannot pass through the folders above the checkout.

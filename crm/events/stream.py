@@ -56,7 +56,7 @@ async def _events(user_id: int, tenant_id: int) -> AsyncIterator[bytes]:
                 continue
             content = json.loads(message["data"])
             if content["user_id"] in (None, user_id):
-                yield f"event: {content['event']}\ndata: {json.dumps(content['data'])}\n\n".encode()
+                yield f"data: {json.dumps({'event': content['event'], 'data': content['data']})}\n\n".encode()
     finally:
         await listener.aclose()
         await source.aclose()

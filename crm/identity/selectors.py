@@ -10,7 +10,15 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.actors import Actor, Door
 from crm.identity.enums import RoleCode
-from crm.identity.models import ApiKey, AuthSession, Invitation, Role, Team, TeamMember, User
+from crm.identity.models import (
+    ApiKey,
+    AuthSession,
+    Invitation,
+    Role,
+    Team,
+    TeamMember,
+    User,
+)
 from crm.identity.roles import known_capabilities
 from crm.tenancy.scope import scope_or_none, tenant_scope
 

@@ -89,7 +89,17 @@ def duplicate_out(candidate: Candidate) -> dict[str, Any]:
 def timeline_out(lead: Lead, changes: Sequence[Change], arrivals: Sequence[Arrival], now: datetime) -> list[dict[str, Any]]:
     """Field changes and arrivals in one order, newest first, ending with the lead's creation."""
     entries = [_change_out(change, now) for change in changes] + [_arrival_out(arrival, now) for arrival in arrivals]
-    entries.append(_entry(f"lead:{lead.pk}", "lead_created", lead.created_at, f"Lead created ({lead.created_via or 'system'})", "data_management", lead.created_by_id, now))
+    entries.append(
+        _entry(
+            f"lead:{lead.pk}",
+            "lead_created",
+            lead.created_at,
+            f"Lead created ({lead.created_via or 'system'})",
+            "data_management",
+            lead.created_by_id,
+            now,
+        )
+    )
     return sorted(entries, key=lambda entry: entry["timestamp"], reverse=True)
 
 
@@ -103,7 +113,11 @@ def _change_out(change: Change, now: datetime) -> dict[str, Any]:
         kind, category, text = "lead_assigned", "lead_management", f"Assigned to {step.new}" if step.new else "Assignment removed"
     elif change.kind == "deleted" or "deleted_at" in by_name:
         restored = "deleted_at" in by_name and by_name["deleted_at"].new is None
-        kind, category, text = ("lead_restored", "data_management", "Restored from the bin") if restored else ("lead_deleted", "data_management", "Moved to the bin")
+        kind, category, text = (
+            ("lead_restored", "data_management", "Restored from the bin")
+            if restored
+            else ("lead_deleted", "data_management", "Moved to the bin")
+        )
     else:
         kind, category, text = "lead_updated", "data_management", "Changed " + ", ".join(item.label for item in change.fields)
     entry = _entry(change.id, kind, change.at, text, category, change.user_id, now)
@@ -117,7 +131,13 @@ def _arrival_out(arrival: Arrival, now: datetime) -> dict[str, Any]:
     text = f"Form submitted on {place}" if place else f"Received from {arrival.get_platform_key_display()}"
     entry = _entry(f"arrival:{arrival.pk}", "form_submitted", arrival.received_at, text, "engagement", None, now)
     utm = {name: getattr(arrival, f"utm_{name}") for name in ("source", "medium", "campaign", "term", "content")}
-    entry["data"] = {"platform": arrival.platform_key, "page_id": arrival.page_id, "form_id": arrival.form_id, "utm": {k: v for k, v in utm.items() if v}, "payload": arrival.payload}
+    entry["data"] = {
+        "platform": arrival.platform_key,
+        "page_id": arrival.page_id,
+        "form_id": arrival.form_id,
+        "utm": {k: v for k, v in utm.items() if v},
+        "payload": arrival.payload,
+    }
     return entry
 
 

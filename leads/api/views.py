@@ -17,7 +17,12 @@ from leads.enums import Platform
 from leads.filters import SORTS, LeadFilters, LeadList
 from leads.models import Lead
 from leads.permissions import ADD, CHANGE, DELETE, VIEW
-from leads.selectors import arrivals_of, counts_by_status, exact_duplicates, leads_in_order
+from leads.selectors import (
+    arrivals_of,
+    counts_by_status,
+    exact_duplicates,
+    leads_in_order,
+)
 from leads.services.bin import delete_lead
 from leads.services.drafts import LeadDraft
 from leads.services.editing import edit_lead, find_lead
@@ -161,7 +166,11 @@ class LeadView(ApiView):
         lead = find_lead(lead_id=parse_id(id), by=self.actor)
         now = datetime.now(UTC)
         own = lead_out(lead, now)
-        timeline = timeline_out(lead, history_of(lead), list(arrivals_of(lead)[:50]), now)[:50] if flag(request.query_params, "include_timeline", default=True) else []
+        timeline = (
+            timeline_out(lead, history_of(lead), list(arrivals_of(lead)[:50]), now)[:50]
+            if flag(request.query_params, "include_timeline", default=True)
+            else []
+        )
         duplicates = self._duplicates(lead) if flag(request.query_params, "include_duplicates", default=False) else []
         return success(request, {**own, "lead": own, "timeline": timeline, "potential_duplicates": duplicates})
 
@@ -219,7 +228,11 @@ class UnassignedView(ApiView):
         page = leads.listing.page(limit=limit, offset=offset, cursor=params.get("cursor") or None)
         now = datetime.now(UTC)
         rows = [list_out(lead, now) for lead in leads_in_order(page.ids)]
-        filters = {**{name: text for name, text in leads.narrowing.applied.items() if name != "assigned_to"}, "limit": limit, "offset": offset}
+        filters = {
+            **{name: text for name, text in leads.narrowing.applied.items() if name != "assigned_to"},
+            "limit": limit,
+            "offset": offset,
+        }
         pagination = {"limit": limit, "nextCursor": page.next_cursor, "hasNext": page.next_cursor is not None}
         return success(request, rows, filters=filters, total=leads.total(), pagination=pagination)
 
@@ -239,12 +252,20 @@ class PipelineView(ApiView):
 
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
 
-    @extend_schema(summary="Leads by status", tags=["leads"], parameters=[OpenApiParameter("limit", int, default=50)], responses={200: dict})
+    @extend_schema(
+        summary="Leads by status", tags=["leads"], parameters=[OpenApiParameter("limit", int, default=50)], responses={200: dict}
+    )
     def get(self, request: Request, **_: Any) -> Response:
         limit = whole_number(request.query_params, "limit", default=50, least=1, most=MAX_LIMIT)
         counts = counts_by_status(self.actor)
         now = datetime.now(UTC)
-        ids = {status.code: LeadList(params={"status": status.code}, actor=self.actor).listing.page(limit=limit).ids for status, number in counts if number}
+        ids = {
+            status.code: LeadList(params={"status": status.code}, actor=self.actor).listing.page(limit=limit).ids
+            for status, number in counts
+            if number
+        }
         found = {lead.pk: list_out(lead, now) for lead in leads_in_order([pk for column in ids.values() for pk in column])}
         pipeline = {status.code: [found[pk] for pk in ids.get(status.code, []) if pk in found] for status, _number in counts}
-        return success(request, {"pipeline": pipeline, "statusCounts": [{"status": status.code, "count": number} for status, number in counts]})
+        return success(
+            request, {"pipeline": pipeline, "statusCounts": [{"status": status.code, "count": number} for status, number in counts]}
+        )

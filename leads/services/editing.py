@@ -66,7 +66,9 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
         rescored = [name for name in COMPUTED if getattr(lead, name) != before[name]]
         lead.save(update_fields=[*changed, *rescored, "updated_at"])
         _tell(lead, before, changed, by=by)
-    reported = [_public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")]
+    reported = [
+        _public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")
+    ]
     return Edited(lead=lead, fields_changed=reported, rescored=True)
 
 

@@ -108,7 +108,9 @@ def start_import(
     """
     by.require(IMPORT)
     layout = read_layout(file)
-    chosen = layout.mapping() if mapping is None else {header: name for header, name in mapping.items() if name and header in layout.headers}
+    chosen = (
+        layout.mapping() if mapping is None else {header: name for header, name in mapping.items() if name and header in layout.headers}
+    )
     unknown = sorted(set(chosen.values()) - set(FIELDS) - {"-"})
     if unknown:
         raise InvalidInput({"mapping": [f"Unknown field: {name}." for name in unknown]})
@@ -138,7 +140,11 @@ def import_chunk(operation: Operation, actor: Actor) -> Chunk:
         size = operation.file.size
         rows = _Rows(file, encoding=layout["encoding"], delimiter=layout["delimiter"], start=cursor["offset"])
         numbered, errors = _take(rows, first=cursor["row"], headers=layout["headers"])
-    people = {user.email.casefold(): user.pk for user in User.objects.filter(is_active=True)} if "owner" in operation.params["mapping"].values() else {}
+    people = (
+        {user.email.casefold(): user.pk for user in User.objects.filter(is_active=True)}
+        if "owner" in operation.params["mapping"].values()
+        else {}
+    )
     drafts: list[tuple[int, dict[str, str], LeadDraft]] = []
     for number, values in numbered:
         try:
@@ -266,7 +272,11 @@ class _Rows(Iterator[list[str]]):
     def _lines(self) -> Iterator[str]:
         while line := self._file.readline(MOST_LINE):
             self.offset += len(line)
-            text = line.decode(self._encoding, errors="replace").lstrip("\ufeff") if self.offset == len(line) else line.decode(self._encoding, errors="replace")
+            text = (
+                line.decode(self._encoding, errors="replace").lstrip("\ufeff")
+                if self.offset == len(line)
+                else line.decode(self._encoding, errors="replace")
+            )
             yield text.replace("\x00", "")
 
     def __next__(self) -> list[str]:

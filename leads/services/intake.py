@@ -23,7 +23,13 @@ from leads.errors import DuplicateLead
 from leads.events import LeadArrivedAgain, LeadsAssigned, LeadsCaptured
 from leads.models import Arrival, Lead, LeadStatus, Tag
 from leads.permissions import ADD, ASSIGN
-from leads.selectors import Candidate, Vocabulary, exact_duplicates, leads_visible_to, vocabulary
+from leads.selectors import (
+    Candidate,
+    Vocabulary,
+    exact_duplicates,
+    leads_visible_to,
+    vocabulary,
+)
 from leads.services.drafts import LeadDraft, lead_values, normalise
 
 # One captures under locks of its keys. There are few locks, so that a chunk of an import cannot exhaust the lock table.
@@ -79,7 +85,9 @@ def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: b
     return Captured(lead=lead, duplicates=found, warnings=warnings)
 
 
-def capture_leads(*, drafts: Sequence[LeadDraft], on_duplicate: OnDuplicate, strict: bool = True, operation_id: int | None = None, by: Actor) -> list[Outcome]:
+def capture_leads(
+    *, drafts: Sequence[LeadDraft], on_duplicate: OnDuplicate, strict: bool = True, operation_id: int | None = None, by: Actor
+) -> list[Outcome]:
     """Capture many at once, set-wise: one look-up of duplicates (within the drafts too) and one insert for all.
 
     A draft that is wrong gets its problems and does not stop the others. Outcomes are in the drafts' order.
@@ -135,7 +143,9 @@ def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[A
     with transaction.atomic():
         # The key of the source id first: a form sent twice at once must see the first one's arrival.
         lock_keys({f"source:{arrival.platform_key}:{arrival.source_lead_id}", *_keys_of(draft)})
-        before = Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id).select_related("lead").first()
+        before = (
+            Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id).select_related("lead").first()
+        )
         if before is not None:
             return before, False
         known = exact_duplicates(email=draft.email, phone=draft.phone)

@@ -17,5 +17,7 @@ def set_up_statuses(tenant: Tenant) -> None:
     }
     LeadStatus.objects.bulk_create(statuses.values())
     LeadTransition.objects.bulk_create(
-        LeadTransition(source=statuses[source], target=statuses[target]) for source, targets in DEFAULT_TRANSITIONS.items() for target in targets
+        LeadTransition(source=statuses[source], target=statuses[target])
+        for source, targets in DEFAULT_TRANSITIONS.items()
+        for target in targets
     )

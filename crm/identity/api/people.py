@@ -26,7 +26,13 @@ from crm.identity.api.output import (
     user_out,
 )
 from crm.identity.models import ApiKey, Role, Team, User
-from crm.identity.selectors import access_of, capability_groups, keys_visible_to, members, teams_with_members
+from crm.identity.selectors import (
+    access_of,
+    capability_groups,
+    keys_visible_to,
+    members,
+    teams_with_members,
+)
 from crm.identity.services import people
 from crm.identity.services.invitations import invite_user
 from crm.rest.envelope import success

@@ -10,13 +10,33 @@ from rest_framework.response import Response
 
 from crm.errors import Forbidden
 from crm.identity.api import inputs
-from crm.identity.api.output import REGISTERED, SIGNED_IN, TOKENS, USER, component, described, signed_in_out, tokens_out, userinfo_out
+from crm.identity.api.output import (
+    REGISTERED,
+    SIGNED_IN,
+    TOKENS,
+    USER,
+    component,
+    described,
+    signed_in_out,
+    tokens_out,
+    userinfo_out,
+)
 from crm.identity.enums import SessionKind
 from crm.identity.middleware import client_of
 from crm.identity.models import AuthSession
-from crm.identity.services.passwords import ask_password_reset, change_password, confirm_password_reset
+from crm.identity.services.passwords import (
+    ask_password_reset,
+    change_password,
+    confirm_password_reset,
+)
 from crm.identity.services.registration import register, resend_code
-from crm.identity.services.signin import issue_tokens, refresh_tokens, sign_in, sign_out, verify_and_sign_in
+from crm.identity.services.signin import (
+    issue_tokens,
+    refresh_tokens,
+    sign_in,
+    sign_out,
+    verify_and_sign_in,
+)
 from crm.identity.tokens import Tokens, access_lifetime
 from crm.rest.envelope import success
 from crm.rest.serializers import read

@@ -22,7 +22,11 @@ from crm.identity.middleware import client_of, forget, remember
 from crm.identity.models import Invitation
 from crm.identity.pages.base import VisitorPage, password_field
 from crm.identity.services.invitations import invitation_of_token
-from crm.identity.services.passwords import ask_password_reset, confirm_password_reset, user_of_reset_token
+from crm.identity.services.passwords import (
+    ask_password_reset,
+    confirm_password_reset,
+    user_of_reset_token,
+)
 from crm.identity.services.registration import register, resend_code
 from crm.identity.services.signin import sign_in, verify_and_sign_in
 from crm.web.pages import safe_next

@@ -15,7 +15,17 @@ from crm.actors import Actor
 from crm.errors import DomainError, Forbidden, InvalidInput, NotFound
 from crm.identity.enums import RoleCode
 from crm.identity.errors import InUse, LastAdmin
-from crm.identity.models import ApiKey, AuthSession, Invitation, Role, RoleGrant, Team, TeamMember, User, fingerprint
+from crm.identity.models import (
+    ApiKey,
+    AuthSession,
+    Invitation,
+    Role,
+    RoleGrant,
+    Team,
+    TeamMember,
+    User,
+    fingerprint,
+)
 from crm.identity.roles import known_capabilities
 from crm.identity.services.invitations import refuse_greater_role
 

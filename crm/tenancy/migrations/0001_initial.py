@@ -2,7 +2,6 @@
 
 from django.db import migrations, models
 
-
 # Case and accents folded, for search and for sorting by name. `unaccent` is only STABLE because its dictionary may change;
 # ours does not, so the wrapper may promise more and serve in generated columns and indexes.
 FOLD = """

@@ -44,6 +44,8 @@ class Command(BaseCommand):
         runner.run(operation.pk)
         with tenant_scope(user.tenant_id):
             done = Operation.objects.get(pk=operation.pk)
-        self.stdout.write(f"{done.state}: {done.done} rows, {done.created} created, {done.skipped} skipped, {done.failed} failed, {done.rate} rows a second")
+        self.stdout.write(
+            f"{done.state}: {done.done} rows, {done.created} created, {done.skipped} skipped, {done.failed} failed, {done.rate} rows a second"
+        )
         if done.error:
             raise CommandError(done.error)

@@ -1,0 +1,334 @@
+"""One lead: its page, the peek beside the list, and editing in place."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from audit.selectors import Change, history_of
+from crm.errors import DomainError, InvalidInput
+from crm.identity.selectors import active_users
+from crm.normal import international
+from crm.registry import sections
+from crm.web.pages import UNPROCESSABLE, Page
+from leads.api.output import timeline_out
+from leads.enums import StatusCategory
+from leads.filters import SORTS, LeadList
+from leads.models import Lead
+from leads.pages.listing import follow_up_choices
+from leads.permissions import CHANGE, DELETE, VIEW
+from leads.selectors import arrivals_of, exact_duplicates, next_statuses, vocabulary
+from leads.services.bin import delete_lead
+from leads.services.editing import edit_lead, find_lead
+
+LOST_REASONS = (
+    ("not_interested", _("Not interested")),
+    ("no_budget", _("No budget")),
+    ("chose_competitor", _("Chose a competitor")),
+    ("bad_timing", _("Not now")),
+    ("no_answer", _("No answer")),
+)
+
+
+class LeadPage(Page):
+    """Everything known about a lead, with its neighbours in the list one came from."""
+
+    capability = VIEW
+    template = "leads/lead_detail.html"
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        changes = history_of(lead)
+        return self.show(
+            {
+                "lead": lead,
+                "phone_shown": international(lead.phone),
+                "stages": _stages(lead, changes),
+                "timeline": _timeline(lead, changes, kind=request.GET.get("show", "")),
+                "show": request.GET.get("show", ""),
+                "duplicates": exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk),
+                "aside": [
+                    {"template": item.template, "data": item.build(lead, self.actor)} for item in sections.of("leads.Lead") if item.template
+                ],
+                "details": _details(lead),
+                "link": reverse("leads:detail", args=[lead.pk]),
+                "arrival": arrivals_of(lead).first(),
+                "lost_reasons": LOST_REASONS,
+                "follow_ups": follow_up_choices(),
+                "can_change": self.actor.can(CHANGE),
+                "can_delete": self.actor.can(DELETE),
+                **_neighbours(request, lead, self.actor),
+            }
+        )
+
+
+class PeekPage(Page):
+    """The drawer beside the list."""
+
+    capability = VIEW
+    template = "leads/lead_peek.html"
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        changes = history_of(lead, most=6)
+        return self.show({"lead": lead, "phone_shown": international(lead.phone), "timeline": _timeline(lead, changes, kind="")[:5]})
+
+
+def _details(lead: Lead) -> list[dict[str, Any]]:
+    phone = international(lead.phone)
+    shown = [
+        {"name": "email", "label": _("E-mail"), "value": lead.email},
+        {"name": "phone", "label": _("Phone"), "value": phone},
+        {"name": "company", "label": _("Company"), "value": lead.company},
+        {"name": "title", "label": _("Job title"), "value": lead.title},
+        {"name": "industry", "label": _("Industry"), "value": lead.industry},
+        {"name": "company_size", "label": _("Company size"), "value": lead.company_size},
+        {"name": "website", "label": _("Website"), "value": lead.website},
+        {"name": "city", "label": _("City"), "value": lead.city},
+        {"name": "state", "label": _("State"), "value": lead.state},
+        {"name": "country", "label": _("Country"), "value": lead.country},
+        {"name": "lead_source", "label": _("Source"), "value": lead.lead_source},
+    ]
+    return [{**item, "edit": reverse("leads:field", args=[lead.pk, item["name"]])} for item in shown]
+
+
+def _stages(lead: Lead, changes: list[Change]) -> list[dict[str, Any]]:
+    """The stage bar: open statuses in order, with the time spent, then won and lost."""
+    spent, current = _time_spent(lead, changes)
+    allowed = {status.pk for status in next_statuses(lead.status)}
+    stages = []
+    words = vocabulary().statuses
+    passed = lead.status.category == StatusCategory.WON
+    for status in words:
+        is_current = status.pk == lead.status_id
+        before = not is_current and (
+            passed
+            or (
+                status.category == StatusCategory.OPEN
+                and status.position < lead.status.position
+                and lead.status.category == StatusCategory.OPEN
+            )
+        )
+        stages.append(
+            {
+                "status": status,
+                "state": "is-current" if is_current else "is-done" if before and status.category == StatusCategory.OPEN else "",
+                "spent": current if is_current else spent.get(status.label),
+                "allowed": status.pk in allowed,
+            }
+        )
+    return stages
+
+
+def _time_spent(lead: Lead, changes: list[Change]) -> tuple[dict[str, timedelta], timedelta]:
+    moves = [(change.at, step.old) for change in reversed(changes) for step in change.fields if step.name == "status"]
+    spent: dict[str, timedelta] = {}
+    since = lead.created_at
+    for at, old in moves:
+        spent[old] = spent.get(old, timedelta()) + max(at - since, timedelta())
+        since = at
+    return spent, max(timezone.now() - lead.status_changed_at, timedelta())
+
+
+_ICONS = {
+    "status_changed": "arrow-right-left",
+    "lead_assigned": "user-plus",
+    "lead_updated": "history",
+    "form_submitted": "globe",
+    "lead_created": "sparkles",
+    "lead_deleted": "trash-2",
+    "lead_restored": "undo-2",
+}
+
+
+def _timeline(lead: Lead, changes: list[Change], *, kind: str) -> list[dict[str, Any]]:
+    entries = timeline_out(lead, changes, list(arrivals_of(lead)[:50]), datetime.now(UTC))
+    if kind == "changes":
+        entries = [entry for entry in entries if entry["category"] != "engagement"]
+    elif kind == "arrivals":
+        entries = [entry for entry in entries if entry["category"] == "engagement"]
+    today = timezone.localdate()
+    day = None
+    for entry in entries:
+        own = timezone.localdate(entry["timestamp"])
+        entry["icon"] = _ICONS[entry["activity_type"]]
+        entry["new_day"] = None if own == day else "today" if own == today else "yesterday" if own == today - timedelta(days=1) else own
+        day = own
+    return entries
+
+
+def _neighbours(request: HttpRequest, lead: Lead, actor: Any) -> dict[str, Any]:
+    """Previous and next in the list whose query the link carried as `from`."""
+    query = dict(parse_qsl(request.GET.get("from", "")[:2000]))
+    if "from" not in request.GET:
+        return {"back_url": reverse("leads:list")}
+    sort = query.get("sort", "-created_at")
+    name, descending = sort.lstrip("-"), sort.startswith("-")
+    back = f"{reverse('leads:list')}?{urlencode(query)}" if query else reverse("leads:list")
+    if name not in SORTS:
+        name, descending = "created_at", True
+    try:
+        forth = LeadList(params=query, actor=actor, sort=name, descending=descending).listing.beside(lead)
+        aback = LeadList(params=query, actor=actor, sort=name, descending=not descending).listing.beside(lead)
+    except InvalidInput:
+        return {"back_url": back}
+    tail = f"?{urlencode({'from': request.GET['from']})}"
+
+    def url(pk: int | None) -> str:
+        return reverse("leads:detail", args=[pk]) + tail if pk else ""
+
+    return {"back_url": back, "next_url": url(forth), "previous_url": url(aback)}
+
+
+# --- editing in place ---
+
+
+class InlineForm(forms.Form):
+    """One field in place. Its kind follows the field's name."""
+
+    def __init__(self, *args: Any, name: str, lead: Lead, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+        self.fields[name] = _inline_field(name, lead)
+        if not self.is_bound:
+            self.initial[name] = _initial(name, lead)
+
+
+TEXTS = {"email", "phone", "company", "title", "industry", "company_size", "website", "city", "state", "country", "lead_source", "name"}
+
+
+def _inline_field(name: str, lead: Lead) -> forms.Field:
+    if name == "status":
+        words = [lead.status, *next_statuses(lead.status)]
+        return forms.ChoiceField(choices=[(status.code, status.label) for status in words], label=_("Status"))
+    if name == "owner":
+        return forms.ChoiceField(
+            choices=[("", _("Nobody")), *((str(user.pk), user.full_name) for user in active_users())], required=False, label=_("Owner")
+        )
+    if name == "priority":
+        return forms.ChoiceField(
+            choices=[(str(value), label) for value, label in Lead._meta.get_field("priority").flatchoices], label=_("Priority")
+        )
+    if name == "follow_up":
+        return forms.DateTimeField(
+            required=False, label=_("Next follow-up"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        )
+    if name == "tags":
+        return forms.CharField(required=False, label=_("Tags"), help_text=_("Separated by commas"))
+    if name == "notes":
+        return forms.CharField(required=False, label=_("Notes"), widget=forms.Textarea(attrs={"rows": 6}))
+    if name in TEXTS:
+        limit = 200 if name == "name" else 254 if name == "email" else Lead._meta.get_field(name).max_length
+        return forms.CharField(required=False, max_length=limit, label=name.replace("_", " ").capitalize())
+    raise InvalidInput({name[:40]: ["This field cannot be edited here."]})
+
+
+def _initial(name: str, lead: Lead) -> Any:
+    special = {
+        "status": lead.status.code,
+        "owner": str(lead.owner_id or ""),
+        "priority": str(lead.priority),
+        "follow_up": timezone.localtime(lead.next_follow_up_at) if lead.next_follow_up_at else None,
+        "tags": ", ".join(lead.tags),
+        "name": lead.full_name,
+    }
+    return special[name] if name in special else getattr(lead, name)
+
+
+class FieldPage(Page):
+    """A field in place: GET shows it, GET with `edit` its form, POST saves it. Without scripts POST goes back to the lead."""
+
+    capability = VIEW
+    template = "leads/lead_field.html"
+
+    def get(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        form = InlineForm(name=name, lead=lead)
+        if not self.actor.can(CHANGE):
+            return self.show(_value_context(lead, name), part="value")
+        return self.show({"lead": lead, "form": form, "field": form[name], "name": name}, part="form")
+
+    def post(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        form = InlineForm(request.POST, name=name, lead=lead)
+        if form.is_valid():
+            try:
+                edited = edit_lead(lead_id=pk, data=_as_data(name, form.cleaned_data[name]), by=self.actor)
+            except DomainError as refusal:
+                form.add_error(name, refusal.message)
+            else:
+                if not request.htmx:  # type: ignore[attr-defined]
+                    return redirect("leads:detail", pk)
+                return self.show(_value_context(edited.lead, name), part="value")
+        if not request.htmx:  # type: ignore[attr-defined]
+            messages.error(request, next(iter(form.errors.values()))[0])
+            return redirect("leads:detail", pk)
+        return self.show({"lead": lead, "form": form, "field": form[name], "name": name}, part="form", status=UNPROCESSABLE)
+
+
+def _value_context(lead: Lead, name: str) -> dict[str, Any]:
+    return {"lead": lead, "name": name, "phone_shown": international(lead.phone), "text": getattr(lead, name, "")}
+
+
+def _as_data(name: str, value: Any) -> dict[str, Any]:
+    if name == "owner":
+        return {"owner_id": int(value) if value else None}
+    if name == "priority":
+        return {"priority": int(value)}
+    if name == "follow_up":
+        return {"next_follow_up_at": value}
+    if name == "tags":
+        return {"tags": [tag for tag in value.split(",") if tag.strip()]}
+    return {name: value}
+
+
+class MovePage(Page):
+    """Move a lead to a status, with the reason where it is lost."""
+
+    capability = CHANGE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        data = {"status": request.POST.get("status", "")[:60], "lost_reason": request.POST.get("reason", "")[:100]}
+        edited = edit_lead(lead_id=pk, data=data, by=self.actor)
+        messages.success(request, _("%(name)s is now %(status)s.") % {"name": edited.lead.display_name, "status": edited.lead.status.label})
+        return self.back(request, pk)
+
+    def back(self, request: HttpRequest, pk: int) -> HttpResponse:
+        target = request.POST.get("next") or reverse("leads:detail", args=[pk])
+        return redirect(target if target.startswith("/") and not target.startswith("//") else "/")
+
+
+class FollowUpPage(MovePage):
+    """Done with a follow-up, or put it off."""
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        step = next((span for code, _label, span in follow_up_choices() if code == request.POST.get("in")), None)
+        now = timezone.now()
+        data: dict[str, Any] = {"next_follow_up_at": now + step if step else None}
+        if step is None:
+            data["last_contact_at"] = now
+        edited = edit_lead(lead_id=pk, data=data, by=self.actor)
+        text = _("Follow-up with %(name)s put off.") if step else _("Follow-up with %(name)s done.")
+        messages.success(request, text % {"name": edited.lead.display_name})
+        return self.back(request, pk)
+
+
+class DeletePage(Page):
+    """Put a lead into the bin; the message offers to take it back."""
+
+    capability = DELETE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        delete_lead(lead_id=pk, by=self.actor)
+        messages.success(
+            request, _("%(name)s is in the bin.") % {"name": lead.display_name}, extra_tags=reverse('leads:restore', args=[pk])
+        )
+        return redirect("leads:list")

@@ -1,0 +1,163 @@
+"""The list of leads: built-in views, filters, sorts and columns, all of it in the address."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from crm.errors import InvalidInput
+from crm.web.pages import Page
+from leads.filters import SORTS, LeadFilters, LeadList
+from leads.permissions import ADD, IMPORT, VIEW
+from leads.selectors import leads_in_order
+
+PAGE_SIZE = 50
+# The columns beside the name: code, heading, the sort behind the heading.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "company": ("Company", "company"),
+    "status": ("Status", ""),
+    "priority": ("Priority", "priority"),
+    "score": ("Score", "score"),
+    "phone": ("Phone", ""),
+    "email": ("E-mail", ""),
+    "source": ("Source", ""),
+    "owner": ("Owner", ""),
+    "tags": ("Tags", ""),
+    "follow_up": ("Next follow-up", "next_follow_up"),
+    "contacted": ("Last contact", "last_contact"),
+    "created": ("Created", "created_at"),
+}
+SHOWN = ("company", "status", "score", "phone", "owner", "follow_up", "created")
+_IN_MENU = (
+    "status", "assigned_to", "priority", "lead_source", "platform", "industry", "company_size", "grade", "score_min", "score_max",
+    "created_after", "created_before", "follow_up_before", "tags",
+)  # fmt: skip
+# Sorts in which the most wanted comes last.
+_ASCENDING = {"name", "company", "next_follow_up"}
+
+
+def built_in_views() -> list[dict[str, Any]]:
+    """The tabs every team has."""
+    soon = timezone.localdate().isoformat()
+    return [
+        {"key": "all", "label": _("All leads"), "icon": "list", "query": {}},
+        {"key": "mine", "label": _("Mine"), "icon": "user", "query": {"assigned_to": "me"}},
+        {"key": "unassigned", "label": _("Unassigned"), "icon": "user-x", "query": {"assigned_to": "none"}},
+        {"key": "new", "label": _("New"), "icon": "sparkles", "query": {"status": "new"}},
+        {"key": "due", "label": _("Due"), "icon": "alarm-clock", "query": {"follow_up_before": soon, "sort": "next_follow_up"}},
+        {
+            "key": "best",
+            "label": _("Best open"),
+            "icon": "trending-up",
+            "query": {"status": "new,qualified,contacted,meeting_scheduled,proposal_sent,negotiation", "sort": "-score"},
+        },
+    ]
+
+
+class LeadListPage(Page):
+    """Leads, fifty at a time, with the exact total. For htmx the next rows alone."""
+
+    capability = VIEW
+    template = "leads/lead_list.html"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        params = {name: request.GET.get(name, "") for name in request.GET}
+        sort, descending = self._sort(params.get("sort", ""))
+        problem = ""
+        try:
+            leads = LeadList(params=params, actor=self.actor, sort=sort, descending=descending)
+        except InvalidInput as refusal:
+            problem = refusal.message
+            leads = LeadList(params={}, actor=self.actor, sort=sort, descending=descending)
+        try:
+            page = leads.listing.page(limit=PAGE_SIZE, cursor=params.get("cursor") or None)
+        except InvalidInput:
+            page = leads.listing.page(limit=PAGE_SIZE)
+        shown = self._number(params.get("shown", "")) if params.get("cursor") else 0
+        rows = leads_in_order(page.ids)
+        kept = {name: text for name, text in params.items() if name not in ("cursor", "shown") and text}
+        more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(rows)}, doseq=True)}" if page.next_cursor else ""
+        columns = [code for code in request.GET.getlist("col") if code in COLUMNS] or list(SHOWN)
+        context = {
+            "leads": rows,
+            "columns": [(code, *COLUMNS[code]) for code in columns],
+            "column_codes": columns,
+            "more_url": more,
+            "shown": shown + len(rows),
+            "total": leads.total(),
+            "sort": sort,
+            "descending": descending,
+            "list_query": urlencode(kept, doseq=True),
+            "problem": problem,
+            "can_add": self.actor.can(ADD),
+        }
+        if request.htmx and params.get("cursor"):  # type: ignore[attr-defined]
+            return self.show(context, part="rows")
+        return self.show({**context, **self._furniture(params, leads)})
+
+    def _furniture(self, params: dict[str, str], leads: LeadList) -> dict[str, Any]:
+        fields = [self._control(name, params) for name in _IN_MENU]
+        applied = leads.narrowing.applied
+        return {
+            "views": self._views(params),
+            "fields": fields,
+            "chips": [
+                {
+                    "label": LeadFilters.filters[LeadFilters.aliases.get(name, name)].label,
+                    "value": self._shown(name, text, fields),
+                    "key": name,
+                }
+                for name, text in applied.items()
+                if name != "search"
+            ],
+            "search": params.get("search", ""),
+            "all_columns": [(code, heading) for code, (heading, _sort) in COLUMNS.items()],
+            "sorts": [
+                {
+                    "label": item.label,
+                    "query": name if name in _ASCENDING else f"-{name}",
+                    "active": name == params.get("sort", "").lstrip("-"),
+                }
+                for name, item in SORTS.items()
+            ],
+            "can_import": self.actor.can(IMPORT),
+            "hidden": [(name, text) for name, text in params.items() if name in ("sort",) and text],
+        }
+
+    def _control(self, name: str, params: dict[str, str]) -> dict[str, Any]:
+        rule = LeadFilters.filters[name]
+        choices: Iterable[tuple[str, Any]] = rule.choices() if rule.choices else ()
+        return {"name": name, "label": rule.label, "control": rule.control, "value": params.get(name, ""), "choices": list(choices)}
+
+    def _shown(self, name: str, text: str, fields: list[dict[str, Any]]) -> str:
+        real = LeadFilters.aliases.get(name, name)
+        labels = next(({str(code): str(label) for code, label in field["choices"]} for field in fields if field["name"] == real), {})
+        return ", ".join(labels.get(word.strip(), word.strip()) for word in text.split(","))
+
+    def _views(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        given = {name: text for name, text in params.items() if text and name not in ("cursor", "shown", "col", "page")}
+        views = built_in_views()
+        for view in views:
+            view["url"] = f"/leads?{urlencode(view['query'])}" if view["query"] else "/leads"
+            view["active"] = given == view["query"]
+        if not any(view["active"] for view in views):
+            views[0]["active"], views[0]["changed"] = True, True
+        return views
+
+    def _sort(self, text: str) -> tuple[str, bool]:
+        name = text.lstrip("-")
+        if name not in SORTS:
+            return "created_at", True
+        return name, text.startswith("-")
+
+    def _number(self, text: str) -> int:
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def follow_up_choices() -> list[tuple[str, str, timedelta]]:
+    """When a follow-up may be put off to."""
+    return [("1d", _("Tomorrow"), timedelta(days=1)), ("3d", _("In 3 days"), timedelta(days=3)), ("7d", _("Next week"), timedelta(days=7))]
