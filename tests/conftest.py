@@ -1,3 +1,3 @@
 """Fixtures every test may use."""
 
-pytest_plugins = ["tests.plugins.browser", "tests.plugins.database"]
+pytest_plugins = ["tests.plugins.browser", "tests.plugins.database", "tests.fixtures"]
