@@ -6,7 +6,7 @@ class IdentityConfig(AppConfig):
     label = "identity"
 
     def ready(self) -> None:
-        from crm.identity import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel
+        from crm.identity import extensions  # noqa: F401 -- registers what this app gives the kernel
 
         # Before the admin makes its site, so that every registration lands in ours.
         apps.get_app_config("admin").default_site = "crm.admin.CrmAdminSite"  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ class RoleBackend(BaseBackend):
     """Lets the admin's own sign-in form use the same lock-out, and `user.has_perm` the same roles, as every other door."""
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: Any) -> User | None:
-        from crm.identity.services.signin import check_password_of  # noqa: PLC0415 -- settings load this module early
+        from crm.identity.services.signin import check_password_of
 
         if not username or password is None:
             return None

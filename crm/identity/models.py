@@ -109,12 +109,12 @@ class User(AbstractBaseUser):
         return self.has_perm("identity.use_admin")
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        from crm.identity.selectors import access_of  # noqa: PLC0415 -- Django asks the model; the answer lives above it
+        from crm.identity.selectors import access_of
 
         return self.is_active and access_of(self).can(perm)
 
     def has_module_perms(self, app_label: str) -> bool:
-        from crm.identity.selectors import access_of  # noqa: PLC0415 -- as above
+        from crm.identity.selectors import access_of
 
         access = access_of(self)
         return access.all_powerful or any(name.startswith(f"{app_label}.") for name in access.capabilities)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.identity.pages import signing
+from crm.identity.pages import own, people, signing, tenant
 
 app_name = "identity"
 urlpatterns = [
@@ -15,8 +15,25 @@ urlpatterns = [
     path("reset-password/<str:token>", signing.ResetPage.as_view(), name="reset"),
     path("join/<str:token>", signing.JoinPage.as_view(), name="join"),
     path("mailbox", signing.MailboxPage.as_view(), name="mailbox"),
+    path("settings/profile", own.ProfilePage.as_view(), name="profile"),
+    path("settings/profile/password", own.PasswordPage.as_view(), name="password"),
+    path("settings/sessions", own.SessionsPage.as_view(), name="sessions"),
+    path("settings/sessions/others/end", own.EndOthersPage.as_view(), name="end-other-sessions"),
+    path("settings/sessions/<int:id>/end", own.EndSessionPage.as_view(), name="end-session"),
+    path("settings/tenant", tenant.TenantPage.as_view(), name="tenant"),
+    path("settings/users", people.UsersPage.as_view(), name="users"),
+    path("settings/users/<int:id>", people.UserPage.as_view(), name="user"),
+    path("settings/users/<int:id>/change", people.ChangeUserPage.as_view(), name="change-user"),
+    path("settings/invitations", people.InvitationsPage.as_view(), name="invitations"),
+    path("settings/invitations/<int:id>/withdraw", people.WithdrawPage.as_view(), name="withdraw-invitation"),
+    path("settings/teams", people.TeamsPage.as_view(), name="teams"),
+    path("settings/teams/new", people.TeamPage.as_view(), name="new-team"),
+    path("settings/teams/<int:id>", people.TeamPage.as_view(), name="team"),
+    path("settings/teams/<int:id>/delete", people.DeleteTeamPage.as_view(), name="delete-team"),
+    path("settings/roles", people.RolesPage.as_view(), name="roles"),
+    path("settings/roles/new", people.RolePage.as_view(), name="new-role"),
+    path("settings/roles/<int:id>", people.RolePage.as_view(), name="role"),
+    path("settings/roles/<int:id>/delete", people.DeleteRolePage.as_view(), name="delete-role"),
+    path("settings/api-keys", people.ApiKeysPage.as_view(), name="api-keys"),
+    path("settings/api-keys/<int:id>/revoke", people.RevokeKeyPage.as_view(), name="revoke-api-key"),
 ]
-
-# Replaced page by page below this line.
-for _name in ("profile", "sessions", "users", "roles", "teams", "invitations", "api-keys", "tenant"):
-    urlpatterns.append(path(f"settings/{_name}", signing.SignOutPage.as_view(), name=_name))
