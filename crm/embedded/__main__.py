@@ -134,7 +134,7 @@ def _state() -> State:
 def _read_env_file() -> None:
     """Take what the product's settings would take from `.env`: above all, which database."""
     if (ROOT / ".env").exists():
-        from environ import Env  # noqa: PLC0415 -- slow import
+        from environ import Env
 
         Env.read_env(str(ROOT / ".env"))
 

@@ -93,7 +93,7 @@ def is_up(*, address: Address) -> bool:
     try:
         with socket.create_connection((host, address.events_port), timeout=2):
             pass
-        with urllib.request.urlopen(f"http://{host}:{address.port}/health/ready", timeout=5) as answer:  # noqa: S310 -- our own server
+        with urllib.request.urlopen(f"http://{host}:{address.port}/health/ready", timeout=5) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError as refusal:
         with refusal:

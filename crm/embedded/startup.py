@@ -47,9 +47,13 @@ def prepare(*, environment: dict[str, str], state: State, embedded: bool) -> Non
     collecting = _begin_collecting(environment=environment, state=state)
     try:
         _prepare_data(environment=environment, state=state, embedded=embedded)
-    finally:
-        if collecting and collecting.wait() != 0:
-            raise StartFailed("collectstatic failed.")
+    except BaseException:
+        if collecting:
+            collecting.kill()
+            collecting.wait()
+        raise
+    if collecting and collecting.wait() != 0:
+        raise StartFailed("collectstatic failed.")
     if collecting:
         state.put(key="static", value=files_hash(static_files()))
 
