@@ -41,6 +41,6 @@ def on_starting(server: Arbiter) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """Drop the gauges of a worker that is gone; its counters stay."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        from prometheus_client import multiprocess  # noqa: PLC0415 -- reads the folder's name when imported
+        from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(worker.pid)

@@ -15,7 +15,7 @@ from crm.embedded.supervisor import Program, Supervisor
 
 DEMO_ROLES = ("admin", "manager", "rep", "rep2", "support")
 DEMO_TENANTS = ("fxcareers.example", "yamarkets.example", "nxgmarkets.example")
-DEMO_PASSWORD = "magnet-demo"
+DEMO_PASSWORD = "magnet-demo"  # noqa: S105 -- printed for everyone to read
 
 # Celery's command, without its page of warning to whoever tries the product as root. In production it does not run as root.
 CELERY = """
