@@ -1,4 +1,8 @@
-from django.urls import URLPattern
+"""The audit log's page."""
+
+from django.urls import path
+
+from audit import pages
 
 app_name = "audit"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("settings/audit", pages.LogPage.as_view(), name="log")]

@@ -25,12 +25,11 @@ from crm.actors import Actor
 from crm.errors import DomainError
 from crm.identity.middleware import forget
 from crm.registry import sections
+from crm.text import safe_cell
 
 # Beyond this many rows a list says how many there are at least; counting a million costs more than anybody gains.
 COUNTED = 10_000
 MOST_EXPORTED = 50_000
-# The first character that makes a spreadsheet read a cell as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class CrmAdminSite(admin.AdminSite):
@@ -82,11 +81,6 @@ class FormulaSafeCSV(CSV):
         for row in rows:
             dataset.append(row)
         return super().export_data(dataset, **kwargs)
-
-
-def safe_cell(value: Any) -> Any:
-    """Put an apostrophe before text that a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 @cache
@@ -200,4 +194,4 @@ def actor_of(request: HttpRequest) -> Actor:
     return request.actor  # type: ignore[attr-defined, no-any-return]
 
 
-__all__ = ["CappedPaginator", "CrmAdminSite", "TenantModelAdmin", "actor_of", "safe_cell"]
+__all__ = ["CappedPaginator", "CrmAdminSite", "TenantModelAdmin", "actor_of"]

@@ -1,9 +1,11 @@
 from django.apps import AppConfig, apps
+from django.utils.translation import gettext_lazy as _
 
 
 class IdentityConfig(AppConfig):
     name = "crm.identity"
     label = "identity"
+    verbose_name = _("People and access")
 
     def ready(self) -> None:
         from crm.identity import extensions  # noqa: F401 -- registers what this app gives the kernel

@@ -124,11 +124,23 @@ class CapabilityGroup:
     items: tuple[tuple[str, str], ...]
 
 
+# Where the model's name is not what people call it.
+_LABELS = {
+    "tenancy.view_tenant": _("See the company's settings"),
+    "tenancy.change_tenant": _("Change the company's settings"),
+    "audit.view_auditevent": _("See the audit log"),
+    "identity.add_user": _("Invite people"),
+    "identity.change_user": _("Change people's role and access"),
+    "identity.add_apikey": _("Make API keys"),
+    "identity.delete_apikey": _("See and revoke everybody's API keys"),
+}
 _VERBS = {"view": _("See"), "add": _("Add"), "change": _("Change"), "delete": _("Delete")}
 
 
 def capability_label(name: str) -> str:
     """A permission in words: `leads.add_lead` is "Add leads"."""
+    if name in _LABELS:
+        return str(_LABELS[name])
     app_label, _dot, codename = name.partition(".")
     verb, _bar, model_name = codename.partition("_")
     for model in apps.get_app_config(app_label).get_models():

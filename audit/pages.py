@@ -1,0 +1,69 @@
+"""The audit log's page."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils.translation import gettext_lazy as _
+
+from audit.api import known_models
+from audit.selectors import ACTS, LogEntry, LogPosition, log_before, tracked_models
+from crm.identity.selectors import members
+from crm.web.settings_pages import SettingsFrame, is_fragment
+
+PER_PAGE = 50
+ACTIONS = {
+    "signed_in": _("Signed in"),
+    "signed_out": _("Signed out"),
+    "exported": _("Exported"),
+    "changed": _("Changed"),
+    "deleted": _("Deleted"),
+}
+DOORS = {
+    "page": _("Page"),
+    "api": _("API"),
+    "admin": _("Administration"),
+    "webhook": _("Webhook"),
+    "import": _("Import"),
+    "command": _("Command"),
+    "task": _("Background"),
+}
+
+
+class LogPage(SettingsFrame):
+    """Who changed what, when and from where; who signed in."""
+
+    capability = "audit.view_auditevent"
+    template = "audit/log.html"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        model, person = request.GET.get("model", ""), request.GET.get("person", "")
+        before = LogPosition.read(request.GET["before"]) if request.GET.get("before") else None
+        if (model and model not in known_models()) or (request.GET.get("before") and before is None):
+            raise Http404
+        user_id = int(person) if person.isascii() and person.isdigit() and len(person) < 19 else None
+        entries, following = log_before(before=before, model=model, user_id=user_id, most=PER_PAGE)
+        context: dict[str, Any] = {
+            "rows": [shown(entry) for entry in entries],
+            "more": str(following) if following else "",
+            "first": before is None,
+        }
+        if not is_fragment(request):
+            kinds = sorted((str(tracked._meta.verbose_name_plural).capitalize(), tracked._meta.label_lower) for tracked in tracked_models())
+            context |= {
+                "kinds": [(str(_("Sign-ins and other acts")), ACTS), *kinds],
+                "people": list(members()),
+                "model": model,
+                "person": person,
+            }
+        return self.show(context, part="rows" if is_fragment(request) else "")
+
+
+def shown(entry: LogEntry) -> dict[str, Any]:
+    """An entry in words."""
+    find_url = getattr(entry.record, "get_absolute_url", None)
+    return {
+        "entry": entry,
+        "action": ACTIONS.get(entry.what, entry.what.replace("_", " ").capitalize()),
+        "door": DOORS.get(entry.door, entry.door),
+        "url": find_url() if find_url is not None else "",
+    }
