@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
+    BigIntegerField,
     BooleanField,
     DateTimeField,
     Expression,
@@ -30,8 +32,8 @@ from django.db.models import (
 from crm.errors import InvalidInput
 
 # Rows tried along the sort before the text index is asked, and the most ids the text index may answer.
-HEAD = 2_000
-MOST_CANDIDATES = 20_000
+HEAD = 1_000
+MOST_CANDIDATES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,25 @@ class RowCompare(Expression):
             sql.append(text)
             params.extend(values)
         return f"({sql[0]}, {sql[1]}) {self.operator} ({sql[2]}, {sql[3]})", params
+
+
+class AmongIds(Expression):
+    """`id = ANY(array)`: one parameter, however many ids."""
+
+    def __init__(self, ids: list[int]) -> None:
+        super().__init__(output_field=BooleanField())
+        self.parts: list[Any] = [F("pk"), Value(ids, output_field=ArrayField(BigIntegerField()))]
+
+    def get_source_expressions(self) -> list[Any]:
+        return self.parts
+
+    def set_source_expressions(self, exprs: Sequence[Any]) -> None:
+        self.parts = list(exprs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column, _ = compiler.compile(self.parts[0])
+        array, params = compiler.compile(self.parts[1])
+        return f"{column} = ANY({array}::bigint[])", list(params)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +162,7 @@ class Listing:
         return self._walk(self._narrowed(), wanted, start)
 
     def _matching(self, ids: list[int]) -> set[int]:
-        rows = self.model._default_manager.filter(pk__in=ids)
+        rows = self.model._default_manager.filter(AmongIds(ids))
         for text in self.texts:
             rows = rows.filter(text.rows)
         return set(rows.values_list("pk", flat=True))
@@ -150,7 +171,7 @@ class Listing:
         branches = list(self.branches)
         for text in self.texts:
             ids = text.candidates(MOST_CANDIDATES)
-            condition = text.rows if ids is None else Q(pk__in=ids)
+            condition = text.rows if ids is None else AmongIds(ids)
             branches = [branch.filter(condition) for branch in branches]
         return branches
 

@@ -5,4 +5,4 @@ class LeadsConfig(AppConfig):
     name = "leads"
 
     def ready(self) -> None:
-        from leads import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel
+        from leads import extensions  # noqa: F401 -- registers what this app gives the kernel

@@ -203,8 +203,9 @@ class LeadList:
         self.actor = actor
         self.narrowing: Narrowing = LeadFilters.read(params, me=actor.user_id)
         self.with_deleted = with_deleted
+        owners: list[str] | None = self.narrowing.values.get("assigned_to")
         self.listing = Listing(
-            branches=[branch.filter(self.narrowing.q) for branch in branches_visible_to(actor, with_deleted=with_deleted)],
+            branches=[branch.filter(self.narrowing.q) for branch in branches_visible_to(actor, with_deleted=with_deleted, owners=owners)],
             sort=SORTS[sort],
             descending=descending,
             texts=self.narrowing.texts,
@@ -226,5 +227,4 @@ def _renamed(condition: Q) -> Q:
     children: Iterable[Any] = (
         _renamed(child) if isinstance(child, Q) else (child[0].replace("owner", "owner_id", 1), child[1]) for child in condition.children
     )
-    renamed = Q(*children, _connector=condition.connector, _negated=condition.negated)
-    return renamed
+    return Q(*children, _connector=condition.connector, _negated=condition.negated)

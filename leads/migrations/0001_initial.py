@@ -279,7 +279,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveSmallIntegerField(verbose_name="number")),
-                ("code", models.SlugField(max_length=40, verbose_name="code")),
+                ("code", models.SlugField(db_index=False, max_length=40, verbose_name="code")),
                 ("label", models.CharField(max_length=60, verbose_name="name")),
                 ("description", models.CharField(blank=True, max_length=200, verbose_name="description")),
                 (

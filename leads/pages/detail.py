@@ -329,6 +329,6 @@ class DeletePage(Page):
         lead = find_lead(lead_id=pk, by=self.actor)
         delete_lead(lead_id=pk, by=self.actor)
         messages.success(
-            request, _("%(name)s is in the bin.") % {"name": lead.display_name}, extra_tags=reverse('leads:restore', args=[pk])
+            request, _("%(name)s is in the bin.") % {"name": lead.display_name}, extra_tags=reverse("leads:restore", args=[pk])
         )
         return redirect("leads:list")

@@ -75,7 +75,7 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
 def _cleaned(data: dict[str, Any]) -> dict[str, Any]:
     if "name" in data:
         first, last = split_name(data["name"])
-        data = {**{"first_name": first, "last_name": last}, **{key: value for key, value in data.items() if key != "name"}}
+        data = {"first_name": first, "last_name": last, **{key: value for key, value in data.items() if key != "name"}}
     return data
 
 
