@@ -37,13 +37,13 @@ CREATE TRIGGER leads_count_delete AFTER DELETE ON leads_lead
 def _ids_function(name: str, argument: str, condition: str) -> str:
     return f"""
 CREATE OR REPLACE FUNCTION {name}({argument}, most integer) RETURNS bigint[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     tenant bigint := NULLIF(current_setting('crm.tenant_id', true), '')::bigint;
     plan json;
     ids bigint[];
 BEGIN
-    -- Statistics tell frequent words at once; collecting their rows only to find them too many would cost the most.
+    -- EXPLAIN wants a volatile function. Statistics tell frequent words at once; collecting their rows only to find them too many would cost the most.
     EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM leads_lead WHERE tenant_id = %L AND {condition.replace("wanted", "%L")}', tenant, wanted)
     INTO plan;
     IF (plan -> 0 -> 'Plan' ->> 'Plan Rows')::float > most THEN
