@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit import api
 from audit.receivers import record_sign_in, record_sign_out
-from audit.selectors import history_of
+from audit.selectors import history_of, tracked_models
 from crm.events.bus import subscribe
 from crm.identity.enums import RoleCode
 from crm.identity.events import UserSignedIn, UserSignedOut
@@ -17,7 +17,7 @@ grant("audit.view_auditevent", RoleCode.MANAGER)
 subscribe(UserSignedIn, record_sign_in, within=True)
 subscribe(UserSignedOut, record_sign_out, within=True)
 
-sections.add("history", Section(name="history", build=lambda record, actor: history_of(record)))
+sections.add("history", Section(name="history", build=lambda record, actor: history_of(record) if type(record) in tracked_models() else []))
 
 route("audit/logs", api.LogsView.as_view(), name="audit-logs")
 

@@ -22,7 +22,10 @@ class AuditEvent(TenantOwned):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["tenant", "-id"], name="audit_newest"), models.Index(fields=["tenant", "action", "-id"], name="audit_action")]
+        indexes = [
+            models.Index(fields=["tenant", "-id"], name="audit_newest"),
+            models.Index(fields=["tenant", "action", "-id"], name="audit_action"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor}: {self.action}"

@@ -1,5 +1,7 @@
 """The base of the Django admin: tenant-scoped, permission-aware, read-only unless it says otherwise, writing through services."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -8,6 +10,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -144,6 +147,15 @@ class TenantModelAdmin(ExportMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         except DomainError as refusal:
             self.message_user(request, refusal.message, level=messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    @contextmanager
+    def refusals_as_messages(self, request: HttpRequest) -> Iterator[None]:
+        """For actions: all selected records or none, and a service's refusal said above the list."""
+        try:
+            with transaction.atomic():
+                yield
+        except DomainError as refusal:
+            self.message_user(request, refusal.message, level=messages.ERROR)
 
     # The database's triggers keep the history; the framework's own log would keep a second, poorer one.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:

@@ -27,7 +27,7 @@ def fingerprint(secret: str) -> str:
 class Role(TenantOwned):
     """A named set of capabilities. `capabilities` empty (null) on a built-in role means: follow the product's defaults."""
 
-    code = models.SlugField(_("code"), max_length=40)
+    code = models.SlugField(_("code"), max_length=40, db_index=False)
     name = models.CharField(_("name"), max_length=60)
     description = models.CharField(_("description"), max_length=200, blank=True)
     is_builtin = models.BooleanField(_("built in"), default=False, editable=False)

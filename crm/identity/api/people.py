@@ -272,7 +272,7 @@ class TeamView(ApiView):
             team=team,
             name=body.get("name", team.name),
             description=body.get("description", team.description),
-            manager=body["manager_id"] if "manager_id" in body else team.manager,
+            manager=body.get("manager_id", team.manager),
             members=body.get("member_ids"),
             by=self.actor,
         )

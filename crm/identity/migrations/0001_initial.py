@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
             name='Role',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(max_length=40, verbose_name='code')),
+                ('code', models.SlugField(db_index=False, max_length=40, verbose_name='code')),
                 ('name', models.CharField(max_length=60, verbose_name='name')),
                 ('description', models.CharField(blank=True, max_length=200, verbose_name='description')),
                 ('is_builtin', models.BooleanField(default=False, editable=False, verbose_name='built in')),
