@@ -56,7 +56,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status=429, code=error.code, message=error.message, details=error.details, headers=headers)
         case DomainError():
             fields = {error.field: [error.message]} if error.field else {}
-            return Problem(status=error.status, code=error.code, message=error.message, fields=fields, details=error.details)
+            return Problem(
+                status=error.status, code=error.code, message=error.message, fields=fields, details=error.details, headers=_challenge(error.status)
+            )
         case exceptions.ValidationError():
             fields = dict(_flatten(error.detail))
             name, texts = next(iter(fields.items()))
@@ -83,8 +85,11 @@ def problem_of(error: Exception) -> Problem:
 
 def _of_framework(error: exceptions.APIException) -> Problem:
     status = 401 if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed) else error.status_code
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return Problem(status=status, code=_CODES.get(status, "ERROR"), message=str(error.detail), headers=headers)
+    return Problem(status=status, code=_CODES.get(status, "ERROR"), message=str(error.detail), headers=_challenge(status))
+
+
+def _challenge(status: int) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
 
 
 def _flatten(detail: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:

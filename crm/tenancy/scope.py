@@ -82,9 +82,9 @@ def tenant_scope(
         with transaction.atomic(using=using), structlog.contextvars.bound_contextvars(tenant_id=tenant_id):
             _announce(scope, using)
             yield scope
-            if nested:
+            if nested and not connections[using].needs_rollback:
                 # The setting lives until the outer transaction ends, so a scope inside one gives back what it found.
-                # After an exception the savepoint's roll-back does the same.
+                # After an exception, and where the work was marked to be undone, the savepoint's roll-back does the same.
                 _announce(outer, using)
     finally:
         _scope.reset(token)

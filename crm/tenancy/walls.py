@@ -56,7 +56,7 @@ def raise_walls(*, using: str = "default", **_: Any) -> None:
             if table in tables and standing.get(table) != (CONDITION, CONDITION):
                 _police(cursor, table)
     with connection.schema_editor(atomic=False) as editor:
-        for model in policed_models():
+        for model in tenant_models():
             if model._meta.db_table in tables:
                 _bind_foreign_keys(editor, model, tables)
 
@@ -66,9 +66,7 @@ def _police(cursor: Any, table: str) -> None:
     condition = sql.SQL(CONDITION)
     cursor.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
     cursor.execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(POLICY), name))
-    cursor.execute(
-        sql.SQL("CREATE POLICY {} ON {} USING {} WITH CHECK {}").format(sql.Identifier(POLICY), name, condition, condition)
-    )
+    cursor.execute(sql.SQL("CREATE POLICY {} ON {} USING {} WITH CHECK {}").format(sql.Identifier(POLICY), name, condition, condition))
 
 
 def spanning_keys(model: type[Model]) -> Iterable[tuple[str, str, str]]:
@@ -119,5 +117,3 @@ def refuse_unsafe_login(*, using: str = "default") -> None:
             "DATABASE_URL names a login that can step over the tenants' wall (superuser, BYPASSRLS or table owner). "
             "Use the runtime login; keep the owner for DATABASE_OWNER_URL."
         )
-
-

@@ -1,0 +1,435 @@
+"""No tenant sees or touches another's rows: every table, every key, every route."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, ProgrammingError, connection, models, transaction
+from psycopg import sql
+
+from crm.identity.enums import SessionKind
+from crm.identity.models import ApiKey, Invitation, Role, User
+from crm.operations.models import Operation
+from crm.tenancy.fields import TenantForeignKey
+from crm.tenancy.inspection import inspect_walls, unled_indexes
+from crm.tenancy.managers import TenantManager
+from crm.tenancy.scope import NoTenantOpen, WrongTenant, tenant_scope
+from crm.tenancy.walls import CONDITION, POLICY, UNPOLICED, policed_models, tenant_models
+from tests.contract.rows import RowMaker
+from tests.contract.walk import Route, all_routes
+from tests.factories import acting, make_form, make_lead, make_session, make_team, make_user
+
+OWN_APPS = ("crm.", "audit", "leads", "scoring", "webhooks", "demo")
+
+# Models of the product that belong to no tenant.
+TENANTLESS = {
+    "tenancy.Tenant": "it is the tenant",
+    "identity.Registration": "somebody who signed up belongs to no tenant until verified",
+}
+# Models of a tenant whose default manager does not bind it.
+UNBOUND = {
+    "identity.AuthSession": "found before any tenant is known",
+    "events.OutboxEntry": "delivered across tenants",
+    "operations.Claim": "found across tenants",
+    "leads.FormKey": "the tenant is found by it",
+}
+# Keys between rows of a tenant that do not span the tenant.
+PLAIN_KEYS = {
+    "identity.AuthSession.user": "read by sign-in before any tenant is open",
+    "identity.ApiKey.user": "read by sign-in before any tenant is open",
+    "leads.FormKey.form": "the key's own tenant is the form's: both are written by one service",
+}
+# Indexes of tenant-owned tables that do not lead with the tenant, by model.
+UNLED = {
+    "events.OutboxEntry": "workers look for what is due across tenants",
+    "identity.ApiKey": "a key is found by its hash, before any tenant is known",
+    "identity.AuthSession": "cleared by expiry across tenants; found by user",
+    "identity.User": "a person is found by e-mail or username before any tenant is known",
+    "leads.FormKey": "a form is found by its public key",
+    "operations.Claim": "workers look for what is due across tenants",
+}
+
+# What must be set beside a key so that no other constraint speaks first.
+BESIDE = {"leads.LeadShare.team": ", user_id = NULL"}
+
+
+def named(model: type[models.Model]) -> str:
+    return model._meta.label
+
+
+@pytest.fixture
+def two(tenant, next_door):
+    """A row of every tenant-owned model in either tenant."""
+    makers = {}
+    for owner in (tenant, next_door):
+        with tenant_scope(owner.pk):
+            makers[owner.pk] = RowMaker(owner)
+            for model in tenant_models():
+                makers[owner.pk].row(model)
+    return makers
+
+
+def raw(text: str, table: str, *params: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(text).format(sql.Identifier(table)), params)
+        return cursor.fetchone()[0] if cursor.description else cursor.rowcount
+
+
+# --- which tables ---
+
+
+def test_every_model_of_the_product_has_a_tenant_or_a_reason():
+    own = [model for model in apps.get_models() if apps.get_app_config(model._meta.app_label).name.startswith(OWN_APPS)]
+    without = {model._meta.label for model in own if not any(field.name == "tenant" for field in model._meta.concrete_fields)}
+    assert without == set(TENANTLESS)
+
+
+def test_unpoliced_tables_are_exactly_the_listed_ones_and_each_has_its_reason():
+    labels = {model._meta.label for model in tenant_models()}
+    assert set(UNPOLICED) <= labels
+    assert all(len(reason) > 20 for reason in UNPOLICED.values())
+    assert {model._meta.label for model in policed_models()} == labels - set(UNPOLICED)
+
+
+def test_every_tenant_is_required_and_kept():
+    loose = [model._meta.label for model in policed_models() if model._meta.get_field("tenant").null]
+    assert loose == []
+
+
+def test_every_default_manager_binds_the_tenant():
+    unbound = {model._meta.label for model in tenant_models() if not isinstance(model._default_manager, TenantManager)}
+    assert unbound == set(UNBOUND)
+
+
+def test_no_model_hides_a_table_of_links():
+    """An automatic table of a many-to-many field has no tenant and no policy."""
+    hidden = [
+        f"{model._meta.label}.{field.name}"
+        for model in tenant_models()
+        for field in model._meta.many_to_many
+        if field.remote_field.through._meta.auto_created
+    ]
+    assert hidden == []
+
+
+# --- the database's wall ---
+
+
+@pytest.mark.parametrize("model", policed_models(), ids=named)
+def test_policy_is_on_and_exact(db, model):
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
+        assert cursor.fetchone() == (True,)
+        cursor.execute("SELECT policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies WHERE tablename = %s", [table])
+        assert cursor.fetchall() == [(POLICY, "PERMISSIVE", "{public}", "ALL", CONDITION, CONDITION)]
+
+
+@pytest.mark.slow
+def test_raw_sql_finds_no_row_of_another_tenant_and_changes_none(two, tenant, next_door):
+    foreign = {model: two[next_door.pk].row(model).pk for model in policed_models()}
+    with tenant_scope(tenant.pk):
+        for model, pk in foreign.items():
+            table, key = model._meta.db_table, model._meta.pk.column
+            assert raw("SELECT count(*) FROM {}", table) >= 1, table
+            assert raw("SELECT count(*) FROM {} WHERE tenant_id <> %s", table, tenant.pk) == 0, table
+            assert raw(f"SELECT count(*) FROM {{}} WHERE {key} = %s", table, pk) == 0, table
+            assert raw(f"UPDATE {{}} SET tenant_id = tenant_id WHERE {key} = %s", table, pk) == 0, table
+            assert raw(f"DELETE FROM {{}} WHERE {key} = %s", table, pk) == 0, table
+
+
+@pytest.mark.slow
+def test_raw_sql_can_neither_insert_for_another_tenant_nor_give_a_row_away(two, tenant, next_door):
+    with tenant_scope(tenant.pk):
+        for model in policed_models():
+            table, key = model._meta.db_table, model._meta.pk.column
+            with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+                raw("INSERT INTO {} (tenant_id) VALUES (%s)", table, next_door.pk)
+            with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+                raw(f"UPDATE {{}} SET tenant_id = %s WHERE {key} = %s", table, next_door.pk, two[tenant.pk].row(model).pk)
+
+
+@pytest.mark.slow
+def test_with_no_tenant_open_nothing_is_there_and_nothing_can_be_written(two, tenant):
+    for model in policed_models():
+        table = model._meta.db_table
+        assert raw("SELECT count(*) FROM {}", table) == 0, table
+        with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+            raw("INSERT INTO {} (tenant_id) VALUES (%s)", table, tenant.pk)
+
+
+def test_every_key_between_rows_of_a_tenant_spans_the_tenant():
+    owned = set(tenant_models())
+    plain = {
+        f"{model._meta.label}.{field.name}"
+        for model in owned
+        if not hasattr(model, "pgh_tracked_model")
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.ForeignKey) and field.related_model in owned and not isinstance(field, TenantForeignKey)
+    }
+    assert plain == set(PLAIN_KEYS)
+
+
+@pytest.mark.slow
+def test_the_database_refuses_a_link_across_tenants(two, tenant, next_door):
+    keys = [
+        (model, field)
+        for model in tenant_models()
+        if not hasattr(model, "pgh_tracked_model")
+        for field in model._meta.concrete_fields
+        if isinstance(field, TenantForeignKey)
+    ]
+    assert len(keys) > 15
+    with tenant_scope(tenant.pk):
+        for model, field in keys:
+            target = two[next_door.pk].row(field.related_model).pk
+            row = two[tenant.pk].row(model)
+            beside = BESIDE.get(f"{model._meta.label}.{field.name}", "")
+            with pytest.raises(IntegrityError, match="foreign key"), transaction.atomic():
+                raw(f"UPDATE {{}} SET {field.column} = %s {beside} WHERE id = %s", model._meta.db_table, target, row.pk)
+                raw("SET CONSTRAINTS ALL IMMEDIATE -- {}", model._meta.db_table)
+            raw("SET CONSTRAINTS ALL DEFERRED -- {}", model._meta.db_table)
+
+
+def test_indexes_and_unique_keys_lead_with_the_tenant(db):
+    assert {label for label, _index in unled_indexes()} == set(UNLED)
+
+
+def test_the_inspection_of_a_live_install_finds_nothing(two, tenant, next_door):
+    findings = inspect_walls(tenant_ids=[tenant.pk, next_door.pk])
+    assert [(finding.subject, finding.problems) for finding in findings if finding.problems] == []
+    assert sum(finding.probed for finding in findings) == len(policed_models())
+
+
+# --- the ORM's wall ---
+
+
+@pytest.mark.parametrize("model", [model for model in tenant_models() if model._meta.label not in UNBOUND], ids=named)
+def test_the_orm_raises_with_no_tenant_open(db, model):
+    rows = model._default_manager.all()
+    for use in (
+        rows.first,
+        rows.exists,
+        rows.count,
+        rows.delete,
+        lambda: list(rows),
+        lambda: rows.update(tenant=1),
+        lambda: model._default_manager.get(pk=1),
+        lambda: model._default_manager.aggregate(n=models.Count("pk")),
+    ):
+        with pytest.raises(NoTenantOpen):
+            use()
+
+
+@pytest.mark.slow
+def test_the_orm_refuses_to_write_rows_and_links_of_another_tenant(two, tenant, next_door):
+    with tenant_scope(tenant.pk):
+        for model in policed_models():
+            foreign = two[next_door.pk].row(model)
+            manager = model._default_manager
+            assert not manager.filter(pk=foreign.pk).exists()
+            assert manager.filter(pk=foreign.pk).update(tenant=tenant) == 0
+            with pytest.raises(WrongTenant):
+                manager.bulk_create([model(tenant=next_door)])
+            with pytest.raises(WrongTenant):
+                manager.bulk_update([foreign], ["tenant"])
+            if not hasattr(model, "pgh_tracked_model"):
+                with pytest.raises(WrongTenant):
+                    foreign.save()
+
+
+def test_an_open_tenant_cannot_be_swapped_for_another(tenant, next_door):
+    with tenant_scope(tenant.pk), pytest.raises(WrongTenant), tenant_scope(next_door.pk):
+        pass
+
+
+# --- the doors ---
+
+# Routes that need no sign-in, each with its reason (decisions, "Access and tenancy").
+PUBLIC = {
+    "auth/register": "sign-in itself",
+    "auth/login": "sign-in itself",
+    "auth/verify-otp": "sign-in itself",
+    "auth/email/verify": "sign-in itself",
+    "auth/resend-otp": "sign-in itself",
+    "auth/refresh": "sign-in itself",
+    "auth/token/refresh": "sign-in itself",
+    "auth/password/reset": "sign-in itself",
+    "auth/password/confirm": "sign-in itself",
+    "webhooks/website": "websites post here",
+}
+PUBLIC_PAGES = {
+    "/health/live": "for supervisors",
+    "/health/ready": "for supervisors",
+    "/metrics": "for Prometheus; the proxy keeps it inside",
+    "/sign-in": "sign-in itself",
+    "/sign-out": "harmless to somebody signed out",
+    "/register": "sign-in itself",
+    "/verify": "sign-in itself",
+    "/verify/resend": "sign-in itself",
+    "/forgot-password": "sign-in itself",
+    "/reset-password/{token}": "sign-in itself",
+    "/join/{token}": "sign-in itself",
+    "/mailbox": "the demo's outgoing mail; 404 outside the demo",
+    "/ui/": "the component gallery holds no data",
+    "/admin/jsi18n/": "words of the scripts",
+}
+DESCRIPTION = ("/api/docs", "/v1/docs", "/api/schema", "/v1/schema", "/api/openapi", "/v1/openapi")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# A body that passes validation, where a handler reads it before it looks for the record.
+BODIES: dict[str, dict[str, Any]] = {
+    "/settings/users/{id}/change": {"is_active": "on"},
+}
+
+
+def api_routes() -> list[Route]:
+    """The API's routes by their first mount; the other one has the same views."""
+    return [route for route in all_routes() if route.path.startswith("/api/") and not route.path.startswith(DESCRIPTION)]
+
+
+def page_routes() -> list[Route]:
+    return [route for route in all_routes() if not route.path.startswith(("/api/", "/v1/"))]
+
+
+def short(path: str) -> str:
+    return path.removeprefix("/api/").removeprefix("/v1/").strip("/")
+
+
+def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
+    """For each route's beginning, its parameters filled with rows of Mallory's tenant. The longest beginning counts."""
+    home = mallory.tenant
+    colleague = make_user(home, role="sales_rep")
+    team = make_team(home, colleague)
+    lead = make_lead(home, first_name="Vic", email="vic@next-door.example")
+    form = make_form(home)
+    session = make_session(mallory, kind=SessionKind.API)
+    with acting(mallory):
+        role = Role.objects.get(code="support")
+        invitation = Invitation.objects.create(email="new@next-door.example", role=role, expires_at=lead.created_at)
+        key = ApiKey.objects.create(tenant=home, user=mallory, name="theirs", prefix="smk_x", secret_hash="x")
+        operation = Operation.objects.create(kind="leads.import", title="theirs", created_by=mallory)
+    return {
+        "users": {"id": colleague.pk, "role_id": role.pk},
+        "users/teams": {"id": team.pk, "user_id": colleague.pk},
+        "roles": {"id": role.pk},
+        "api-keys": {"id": key.pk},
+        "tenants": {"id": home.pk},
+        "operations": {"id": operation.pk, "pk": operation.pk},
+        "leads": {"id": lead.pk, "pk": lead.pk, "name": "company"},
+        "auth/sessions": {"id": session.pk},
+        "settings/users": {"id": colleague.pk},
+        "settings/invitations": {"id": invitation.pk},
+        "settings/teams": {"id": team.pk},
+        "settings/roles": {"id": role.pk},
+        "settings/api-keys": {"id": key.pk},
+        "settings/sessions": {"id": session.pk},
+        "settings/sources": {"pk": form.pk},
+    }
+
+
+def ids_for(route: Route, ids: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    path = short(route.path).strip("/")
+    found = max((start for start in ids if path.startswith(start)), key=len, default=None)
+    assert found is not None, f"{route.path}: say in foreign_ids() which record it names"
+    return ids[found]
+
+
+@pytest.mark.slow
+def test_every_api_route_answers_404_to_ids_of_another_tenant(admin, mallory, api):
+    ids, client = foreign_ids(mallory), api(admin)
+    for route in api_routes():
+        if route.parameters:
+            answers = _answers(client, route, ids_for(route, ids))
+            assert set(answers.values()) <= {404, 405}, (route.path, answers)
+            assert 404 in answers.values(), (route.path, answers)
+
+
+@pytest.mark.slow
+def test_every_page_answers_404_to_ids_of_another_tenant(admin, mallory, pages):
+    ids, client = foreign_ids(mallory), pages(admin)
+    for route in page_routes():
+        if route.parameters and route.path not in PUBLIC_PAGES and not route.path.startswith("/admin/"):
+            answers = {method: client.generic(method, route.filled(ids_for(route, ids))).status_code for method in ("GET", "POST")}
+            assert set(answers.values()) <= {404, 405}, (route.path, answers)
+            assert 404 in answers.values(), (route.path, answers)
+
+
+def _answers(client: Any, route: Route, values: dict[str, Any]) -> dict[str, int]:
+    return {method: client.send(method, route.filled(values), BODIES.get(route.path, {})).status_code for method in METHODS}
+
+
+@pytest.mark.slow
+def test_admin_shows_no_row_of_another_tenant(admin, two, next_door, pages):
+    from django.contrib import admin as site
+
+    client = pages(admin)
+    for model in site.site._registry:
+        if model not in set(tenant_models()):
+            continue
+        app, name = model._meta.app_label, model._meta.model_name
+        pk = two[next_door.pk].row(model).pk
+        listed = client.get(f"/admin/{app}/{name}/")
+        assert listed.status_code == 200, model
+        assert all(row.tenant_id != next_door.pk for row in listed.context["cl"].result_list), model
+        for path in (f"{pk}/change/", f"{pk}/history/", f"{pk}/delete/"):
+            assert client.get(f"/admin/{app}/{name}/{path}").status_code in (302, 403, 404), (model, path)
+            assert client.get(f"/admin/{app}/{name}/{path}", follow=True).redirect_chain in ([], [("/admin/", 302)]), (model, path)
+
+
+@pytest.mark.slow
+def test_every_api_route_refuses_who_is_not_signed_in(alice, api):
+    client = api()
+    for route in api_routes():
+        if short(route.path) in PUBLIC:
+            continue
+        for method in METHODS:
+            answer = client.send(method, route.filled(dict.fromkeys(route.parameters, 1)), {})
+            assert answer.status_code == 401, (method, route.path, answer.status_code)
+            body = answer.json()
+            assert (body["success"], body["error"]["code"]) == (False, "UNAUTHORIZED"), route.path
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_both_mounts_of_the_api_have_the_same_routes():
+    one = {(route.path.removeprefix("/api/"), route.view) for route in api_routes()}
+    two = {(route.path.removeprefix("/v1/"), route.view) for route in all_routes() if route.path.startswith("/v1/")}
+    assert one == two
+
+
+def test_public_routes_are_exactly_the_listed_ones(db):
+    paths = {short(route.path) for route in api_routes()}
+    assert set(PUBLIC) <= paths
+    assert set(PUBLIC_PAGES) <= {route.path for route in page_routes()}
+
+
+@pytest.mark.slow
+def test_every_page_sends_who_is_not_signed_in_to_the_sign_in_page(db, pages):
+    client = pages()
+    for route in page_routes():
+        if route.path in PUBLIC_PAGES:
+            continue
+        path = route.filled(dict.fromkeys(route.parameters, 1))
+        for method in ("GET", "POST"):
+            answer = client.generic(method, path)
+            if route.path == "/events/stream":
+                continue
+            assert answer.status_code in (302, 405), (method, path, answer.status_code)
+            if answer.status_code == 302:
+                assert answer.headers["Location"].startswith(("/sign-in", "/admin/")), (path, answer.headers["Location"])
+
+
+@pytest.mark.slow
+def test_every_capability_of_the_api_is_asked_for(tenant, api):
+    """Somebody whose role holds nothing gets 403 at every method that names a capability."""
+    nobody = make_user(tenant, role="support")
+    with tenant_scope(tenant.pk):
+        Role.objects.filter(code="support").update(capabilities=[])
+    client = api(nobody)
+    asked = 0
+    for route in api_routes():
+        capabilities = getattr(route.view_class, "capabilities", {})
+        for method in capabilities:
+            answer = client.send(method.upper(), route.filled(dict.fromkeys(route.parameters, 1)), {})
+            assert answer.status_code == 403, (method, route.path, answer.status_code)
+            asked += 1
+    assert asked > 20
