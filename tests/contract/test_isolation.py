@@ -185,7 +185,7 @@ def test_the_database_refuses_a_link_across_tenants(two, tenant, next_door):
             target = two[next_door.pk].row(field.related_model).pk
             row = two[tenant.pk].row(model)
             beside = BESIDE.get(f"{model._meta.label}.{field.name}", "")
-            with pytest.raises(IntegrityError, match="foreign key"), transaction.atomic():
+            with pytest.raises(IntegrityError, match="foreign key"), transaction.atomic():  # noqa: PT012
                 raw(f"UPDATE {{}} SET {field.column} = %s {beside} WHERE id = %s", model._meta.db_table, target, row.pk)
                 raw("SET CONSTRAINTS ALL IMMEDIATE -- {}", model._meta.db_table)
             raw("SET CONSTRAINTS ALL DEFERRED -- {}", model._meta.db_table)
