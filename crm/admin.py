@@ -40,6 +40,7 @@ class CrmAdminSite(admin.AdminSite):
 
     site_header = site_title = "SalesMagnet"
     index_title = _("Administration")
+    index_template = "admin/start.html"
     enable_nav_sidebar = True
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
