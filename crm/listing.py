@@ -51,10 +51,12 @@ class TextCondition:
     """A condition whose operator the database may not push below its policies.
 
     `rows` filters rows already at hand. `candidates(most)` answers all matching ids, or None if they are more than `most`.
+    `count()` is the exact number of live rows of the tenant that match.
     """
 
     rows: Q | Expression
     candidates: Callable[[int], list[int] | None]
+    count: Callable[[], int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ from crm.normal import clean_text
 from crm.words import word_key
 from leads.enums import COMPANY_SIZES, Platform, Priority
 from leads.models import LeadCount, LeadStatus
-from leads.permissions import SEE_ALL
-from leads.selectors import branches_visible_to, distinct_values, vocabulary
+from leads.permissions import SEE_ALL, VIEW
+from leads.selectors import branches_visible_to, distinct_values, shared_branches, vocabulary
 from leads.services.drafts import canonical_source, read_priority
 
 SORTS = {
@@ -81,22 +81,27 @@ def search_condition(text: str) -> TextCondition | None:
     if query is None:
         return None
     rows = Func(F("search"), Value(query), template="(%(expressions)s::tsquery)", arg_joiner=" @@ ", output_field=BooleanField())
-    return TextCondition(rows=rows, candidates=lambda most: _ids("SELECT leads_search_ids(%s::tsquery, %s)", [query, most]))
+    return TextCondition(
+        rows=rows,
+        candidates=lambda most: _ask("SELECT leads_search_ids(%s::tsquery, %s)", [query, most]),
+        count=lambda: _ask("SELECT leads_search_count(%s::tsquery)", [query]),
+    )
 
 
 def tag_condition(tags: list[str]) -> TextCondition | None:
     if not tags:
         return None
     return TextCondition(
-        rows=Q(tags__contains=tags), candidates=lambda most: _ids("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most])
+        rows=Q(tags__contains=tags),
+        candidates=lambda most: _ask("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most]),
+        count=lambda: _ask("SELECT leads_tagged_count(%s::varchar[])", [tags]),
     )
 
 
-def _ids(sql: str, params: list[Any]) -> list[int] | None:
+def _ask(sql: str, params: list[Any]) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        ids: list[int] | None = cursor.fetchone()[0]
-        return ids
+        return cursor.fetchone()[0]
 
 
 # --- filters ---
@@ -213,10 +218,25 @@ class LeadList:
 
     def total(self) -> int:
         """The exact number: from the ledger where it knows all the facets asked for, else counted."""
-        plain = set(self.narrowing.values) <= _COUNTED and not self.narrowing.texts and not self.with_deleted
-        if plain and self.actor.can(SEE_ALL) and "lost_reason" not in str(self.narrowing.q):
-            return LeadCount.objects.filter(self._ledger_condition()).aggregate(n=Sum("leads"))["n"] or 0
+        asked = set(self.narrowing.values)
+        if self.with_deleted or "lost_reason" in str(self.narrowing.q):
+            return self.listing.count()
+        if not self.narrowing.texts and asked <= _COUNTED:
+            return self._total_from_ledger()
+        if len(self.narrowing.texts) == 1 and len(asked) == 1 and self.actor.can(SEE_ALL):
+            return self.narrowing.texts[0].count()
         return self.listing.count()
+
+    def _total_from_ledger(self) -> int:
+        """The ledger counts by owner, so it knows a rep's own and the unassigned; what is shared is counted beside it."""
+        condition = self._ledger_condition()
+        shared = 0
+        if not self.actor.can(SEE_ALL):
+            if not self.actor.can(VIEW):
+                return 0
+            condition &= Q(owner_id=self.actor.user_id) | Q(owner_id=None)
+            shared = sum(branch.filter(self.narrowing.q).order_by().count() for branch in shared_branches(self.actor))
+        return (LeadCount.objects.filter(condition).aggregate(n=Sum("leads"))["n"] or 0) + shared
 
     def _ledger_condition(self) -> Q:
         """The same condition on the ledger's columns: they bear the lead's own names but for the owner's."""

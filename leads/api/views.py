@@ -21,7 +21,7 @@ from leads.selectors import (
     arrivals_of,
     counts_by_status,
     exact_duplicates,
-    leads_in_order,
+    rows_in_order,
 )
 from leads.services.bin import delete_lead
 from leads.services.drafts import LeadDraft
@@ -79,7 +79,7 @@ class LeadsView(ApiView):
         pagination: dict[str, Any] = {"limit": limit, "nextCursor": page.next_cursor, "hasNext": page.next_cursor is not None}
         if flag(request.query_params, "include_total", default=False):
             pagination["total"] = leads.total()
-        rows = [list_out(lead, now) for lead in leads_in_order(page.ids)]
+        rows = [list_out(row, now) for row in rows_in_order(page.ids)]
         return success(request, {"leads": rows, "filters_applied": leads.narrowing.applied}, pagination=pagination)
 
     def _by_offset(self, request: Request, leads: LeadList) -> Response:
@@ -90,7 +90,7 @@ class LeadsView(ApiView):
         total = leads.total()
         page = leads.listing.page(limit=limit, offset=offset) if offset < total else None
         now = datetime.now(UTC)
-        rows = [list_out(lead, now) for lead in leads_in_order(page.ids)] if page else []
+        rows = [list_out(row, now) for row in rows_in_order(page.ids)] if page else []
         filters = {**leads.narrowing.applied, "limit": limit, "offset": offset}
         return success(request, rows, filters=filters, total=total)
 
@@ -103,7 +103,7 @@ class LeadsView(ApiView):
         offset = (number - 1) * limit
         page = leads.listing.page(limit=limit, offset=offset) if offset < total else None
         now = datetime.now(UTC)
-        rows = [list_out(lead, now) for lead in leads_in_order(page.ids)] if page else []
+        rows = [list_out(row, now) for row in rows_in_order(page.ids)] if page else []
         pages = -(-total // limit)
         data = {
             "leads": rows,
@@ -227,7 +227,7 @@ class UnassignedView(ApiView):
         offset = whole_number(params, "offset", default=0, least=0, most=10**9)
         page = leads.listing.page(limit=limit, offset=offset, cursor=params.get("cursor") or None)
         now = datetime.now(UTC)
-        rows = [list_out(lead, now) for lead in leads_in_order(page.ids)]
+        rows = [list_out(row, now) for row in rows_in_order(page.ids)]
         filters = {
             **{name: text for name, text in leads.narrowing.applied.items() if name != "assigned_to"},
             "limit": limit,
@@ -264,7 +264,7 @@ class PipelineView(ApiView):
             for status, number in counts
             if number
         }
-        found = {lead.pk: list_out(lead, now) for lead in leads_in_order([pk for column in ids.values() for pk in column])}
+        found = {row["id"]: list_out(row, now) for row in rows_in_order([pk for column in ids.values() for pk in column])}
         pipeline = {status.code: [found[pk] for pk in ids.get(status.code, []) if pk in found] for status, _number in counts}
         return success(
             request, {"pipeline": pipeline, "statusCounts": [{"status": status.code, "count": number} for status, number in counts]}

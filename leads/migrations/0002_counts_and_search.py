@@ -46,7 +46,9 @@ BEGIN
     -- EXPLAIN wants a volatile function. Statistics tell frequent words at once; collecting their rows only to find them too many would cost the most.
     EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM leads_lead WHERE tenant_id = %L AND {condition.replace("wanted", "%L")}', tenant, wanted)
     INTO plan;
-    IF (plan -> 0 -> 'Plan' ->> 'Plan Rows')::float > most THEN
+    -- A word the statistics do not know is guessed at two in a hundred rows; only what is above that is known to be frequent.
+    IF (plan -> 0 -> 'Plan' ->> 'Plan Rows')::float
+        > greatest(most, (SELECT reltuples FROM pg_class WHERE oid = 'leads_lead'::regclass) * 0.025) THEN
         RETURN NULL;
     END IF;
     SELECT array_agg(id) INTO ids
@@ -56,8 +58,29 @@ END $$;
 """
 
 
-_SEARCH = _ids_function("leads_search_ids", "wanted tsquery", "search @@ wanted::tsquery") + _ids_function(
-    "leads_tagged_ids", "wanted varchar[]", "tags @> wanted::varchar[]"
+def _count_function(name: str, argument: str, condition: str) -> str:
+    return f"""
+CREATE OR REPLACE FUNCTION {name}({argument}) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    tenant bigint := NULLIF(current_setting('crm.tenant_id', true), '')::bigint;
+BEGIN
+    RETURN (SELECT count(*) FROM leads_lead WHERE tenant_id = tenant AND deleted_at IS NULL AND {condition});
+END $$;
+"""
+
+
+_FUNCTIONS = (
+    ("leads_search_{}", "wanted tsquery", "search @@ wanted::tsquery"),
+    ("leads_tagged_{}", "wanted varchar[]", "tags @> wanted::varchar[]"),
+)
+_SEARCH = "".join(
+    _ids_function(name.format("ids"), argument, condition) + _count_function(name.format("count"), argument, condition)
+    for name, argument, condition in _FUNCTIONS
+)
+_UNSEARCH = (
+    "DROP FUNCTION leads_search_ids(tsquery, integer); DROP FUNCTION leads_tagged_ids(varchar[], integer);"
+    "DROP FUNCTION leads_search_count(tsquery); DROP FUNCTION leads_tagged_count(varchar[]);"
 )
 
 
@@ -70,7 +93,5 @@ class Migration(migrations.Migration):
             reverse_sql="DROP TRIGGER leads_count_insert ON leads_lead; DROP TRIGGER leads_count_update ON leads_lead; "
             "DROP TRIGGER leads_count_delete ON leads_lead; DROP FUNCTION leads_count();",
         ),
-        migrations.RunSQL(
-            _SEARCH, reverse_sql="DROP FUNCTION leads_search_ids(tsquery, integer); DROP FUNCTION leads_tagged_ids(varchar[], integer);"
-        ),
+        migrations.RunSQL(_SEARCH, reverse_sql=_UNSEARCH),
     ]
