@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.selectors import LogEntry, LogPosition, log_before, tracked_models
+from audit.selectors import LogEntry, LogPosition, known_models, log_before
 from crm.errors import InvalidInput
 from crm.identity.api.output import described
 from crm.rest.envelope import success
@@ -71,10 +71,6 @@ class LogsView(ApiView):
         cursor = str(following) if following else None
         pagination = {"limit": limit, "nextCursor": cursor, "hasNext": cursor is not None}
         return success(request, [entry_out(entry) for entry in entries], pagination=pagination)
-
-
-def known_models() -> set[str]:
-    return {"audit.auditevent", *(model._meta.label_lower for model in tracked_models())}
 
 
 def read_position(text: str) -> LogPosition | None:

@@ -5,8 +5,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
-from audit.api import known_models
-from audit.selectors import ACTS, LogEntry, LogPosition, log_before, tracked_models
+from audit.selectors import ACTS, LogEntry, LogPosition, known_models, log_before, tracked_models
 from crm.identity.selectors import members
 from crm.web.settings_pages import SettingsFrame, is_fragment
 

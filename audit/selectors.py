@@ -165,6 +165,11 @@ class LogPosition:
 ACTS = AuditEvent._meta.label_lower
 
 
+def known_models() -> set[str]:
+    """The names by which the log can be narrowed."""
+    return {ACTS, *(model._meta.label_lower for model in tracked_models())}
+
+
 def log_before(
     *, before: LogPosition | None = None, model: str = "", user_id: int | None = None, most: int = 50
 ) -> tuple[list[LogEntry], LogPosition | None]:

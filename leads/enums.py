@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from crm.words import word_key
+
 
 class Priority(models.IntegerChoices):
     """Stored as a rank, so that it sorts; its word is document 0's."""
@@ -14,7 +16,15 @@ class Priority(models.IntegerChoices):
 
 
 # Activities call their top priority "urgent" (decision C18).
-PRIORITY_SYNONYMS = {"urgent": Priority.CRITICAL}
+_PRIORITIES = {word_key(priority.name): priority for priority in Priority} | {"urgent": Priority.CRITICAL}
+
+
+def read_priority(word: str) -> Priority:
+    """The priority a word names, whatever its case; raises ValueError with the words that do."""
+    found = _PRIORITIES.get(word_key(word))
+    if found is None:
+        raise ValueError("Must be one of low, medium, high, critical.")
+    return found
 
 
 class Platform(models.TextChoices):
@@ -48,6 +58,14 @@ class ProcessingStatus(models.TextChoices):
 
 # The five sources document 0 scores, and what else doors produce; other text is kept as it comes.
 KNOWN_SOURCES = ("Referral", "Website", "LinkedIn", "Trade Show", "Cold Call", "Facebook", "Instagram", "E-mail", "Partner", "Event")
+_SOURCES = {word_key(source): source for source in KNOWN_SOURCES}
+
+
+def canonical_source(text: str) -> str:
+    """A known marketing source in its own spelling; other text as it is."""
+    return _SOURCES.get(word_key(text), text)
+
+
 COMPANY_SIZES = ("1-10", "11-50", "50-200", "200-500", "500-1000", "1000+")
 NOT_INTERESTED = "not_interested"
 # The eight statuses of rule 1.32, numbered in its order: code, label, description, category.

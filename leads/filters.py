@@ -25,11 +25,10 @@ from crm.identity.selectors import active_users
 from crm.listing import Listing, Sort, TextCondition
 from crm.normal import clean_text
 from crm.words import word_key
-from leads.enums import COMPANY_SIZES, Platform, Priority
+from leads.enums import COMPANY_SIZES, Platform, Priority, canonical_source, read_priority
 from leads.models import LeadCount, LeadStatus
 from leads.permissions import SEE_ALL, VIEW
 from leads.selectors import branches_visible_to, distinct_values, shared_branches, vocabulary
-from leads.services.drafts import canonical_source, read_priority
 
 SORTS = {
     sort.name: sort

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from crm.errors import InvalidInput
 from crm.filters import parse_flag
 from crm.rest.serializers import InputSerializer, WordChoiceField
-from leads.services.drafts import read_priority
+from leads.enums import read_priority
 
 MAX_LIMIT = 200
 

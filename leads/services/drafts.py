@@ -6,13 +6,10 @@ from typing import Any
 
 from crm.errors import InvalidInput
 from crm.normal import checked_email, clean_text, e164, email_key, split_name
-from crm.words import word_key
-from leads.enums import KNOWN_SOURCES, PRIORITY_SYNONYMS, Platform, Priority
+from leads.enums import Platform, Priority, canonical_source
 from leads.models import Lead
 
 TEXT_FIELDS = ("first_name", "last_name", "company", "title", "website", "industry", "company_size", "city", "state", "country")
-_SOURCES = {word_key(source): source for source in KNOWN_SOURCES}
-_PRIORITIES = {word_key(priority.name): priority for priority in Priority} | PRIORITY_SYNONYMS
 MOST_TAGS = 50
 
 
@@ -110,19 +107,6 @@ def clean_phone(raw: str, *, region: str) -> str:
     """A phone in stored form: E.164 where it can be read, else as typed."""
     text = clean_text(raw)
     return (e164(text, region=region) or text[:30]) if text else ""
-
-
-def canonical_source(text: str) -> str:
-    """A known marketing source in its own spelling; other text as it is."""
-    return _SOURCES.get(word_key(text), text)
-
-
-def read_priority(word: str) -> Priority:
-    """The priority a word names, whatever its case; raises ValueError with the words that do."""
-    found = _PRIORITIES.get(word_key(word))
-    if found is None:
-        raise ValueError("Must be one of low, medium, high, critical.")
-    return found
 
 
 def clean_tags(tags: list[str], *, strict: bool, problems: dict[str, list[str]]) -> list[str]:

@@ -13,13 +13,13 @@ from crm.identity.models import User
 from crm.normal import checked_email, clean_text, email_key, split_name
 from crm.registry import compute_values, guards
 from crm.tenancy.models import Tenant
-from leads.enums import StatusCategory
+from leads.enums import StatusCategory, canonical_source
 from leads.errors import InvalidTransition
 from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
 from leads.models import Lead, LeadStatus
 from leads.permissions import CHANGE, SKIP_TRANSITIONS, can_give_to
 from leads.selectors import is_allowed, leads_visible_to, next_statuses, vocabulary
-from leads.services.drafts import TEXT_FIELDS, canonical_source, clean_phone, clean_tags
+from leads.services.drafts import TEXT_FIELDS, clean_phone, clean_tags
 from leads.services.intake import remember_tags
 
 COMPUTED = ("score", "quality_grade", "lifecycle_stage")

@@ -18,9 +18,9 @@ from crm.identity.models import User
 from crm.operations.models import Operation
 from crm.operations.runner import Chunk, RowError
 from crm.operations.services import start_operation
-from leads.enums import Platform
+from leads.enums import Platform, read_priority
 from leads.permissions import ASSIGN, IMPORT
-from leads.services.drafts import LeadDraft, read_priority
+from leads.services.drafts import LeadDraft
 from leads.services.field_names import FIELDS, field_named
 from leads.services.intake import OnDuplicate, Outcome, capture_leads
 
