@@ -35,7 +35,7 @@ class Edited:
     rescored: bool
 
 
-def find_lead(*, lead_id: int, by: Actor, with_deleted: bool = False, lock: bool = False) -> Lead:
+def find_lead(*, lead_id: int, with_deleted: bool = False, lock: bool = False, by: Actor) -> Lead:
     """Read one lead in the actor's sight, or raise NotFound."""
     leads = leads_visible_to(by, with_deleted=with_deleted).select_related("status", "owner").defer("search")
     if lock:
