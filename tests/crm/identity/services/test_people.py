@@ -27,7 +27,9 @@ def keeper(tenant) -> User:
     """Somebody who may change users and roles, and not much else."""
     user = make_user(tenant, role="support")
     with acting(make_user(tenant, role="admin")) as by:
-        made = people.save_role(role=None, name="Keeper", capabilities=["identity.change_user", "identity.change_role", "identity.add_user"], by=by)
+        made = people.save_role(
+            role=None, name="Keeper", capabilities=["identity.change_user", "identity.change_role", "identity.add_user"], by=by
+        )
         people.change_user(user=User.objects.get(pk=user.pk), role=made, by=by)
     return User.identities.get(pk=user.pk)
 

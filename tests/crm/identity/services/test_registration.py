@@ -19,7 +19,14 @@ from crm.tenancy.scope import tenant_scope
 from tests.factories import PASSWORD, acting, make_team, make_user
 
 pytestmark = pytest.mark.django_db
-NEWCOMER = {"username": "nina", "email": "nina@new.example", "password": PASSWORD, "first_name": "Nina", "last_name": "Novak", "phone": "555-0100"}
+NEWCOMER = {
+    "username": "nina",
+    "email": "nina@new.example",
+    "password": PASSWORD,
+    "first_name": "Nina",
+    "last_name": "Novak",
+    "phone": "555-0100",
+}
 
 
 def mailed_code() -> str:

@@ -19,7 +19,16 @@ from crm.identity.models import AuthSession, User
 from crm.identity.services.cleanup import clear_leftovers
 from crm.identity.services.passwords import ask_password_reset, change_password, check_password_of, confirm_password_reset, reset_token
 from crm.identity.services.registration import register
-from crm.identity.services.signin import Client, end_other_sessions, end_session, issue_tokens, open_session, refresh_tokens, sign_in, sign_out
+from crm.identity.services.signin import (
+    Client,
+    end_other_sessions,
+    end_session,
+    issue_tokens,
+    open_session,
+    refresh_tokens,
+    sign_in,
+    sign_out,
+)
 from crm.identity.tokens import parse_duration, read_access
 from crm.tenancy.scope import tenant_scope
 from tests.factories import PASSWORD, make_session, make_tenant, make_user
@@ -115,7 +124,10 @@ def test_the_access_token_has_the_documented_claims(bob):
     assert claims["exp"] - claims["iat"] == 72 * 3600
 
 
-@pytest.mark.parametrize(("text", "expected"), [("72h", timedelta(hours=72)), ("30m", timedelta(minutes=30)), ("7d", timedelta(days=7)), ("90", timedelta(seconds=90))])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("72h", timedelta(hours=72)), ("30m", timedelta(minutes=30)), ("7d", timedelta(days=7)), ("90", timedelta(seconds=90))],
+)
 def test_durations_are_read(text, expected):
     assert parse_duration(text) == expected
 
