@@ -13,6 +13,7 @@ from crm.identity.enums import SessionKind
 from crm.identity.models import AuthSession, Role, Team, TeamMember, User
 from crm.identity.selectors import actor_for
 from crm.identity.services.tenants import set_up_tenant
+from crm.normal import email_key
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import scope_or_none, tenant_scope
 from leads.models import Lead, LeadStatus, WebForm
@@ -81,7 +82,7 @@ def make_lead(tenant: Tenant, *, status: str = "new", **fields: Any) -> Lead:
                 "status": LeadStatus.objects.get(code=status),
                 "status_changed_at": now,
                 "created_at": now,
-                "email_key": fields.get("email", "").lower(),
+                "email_key": email_key(fields.get("email", "")),
                 **fields,
             }
         )
