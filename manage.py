@@ -12,7 +12,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
     if len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS and "DATABASE_OWNER_URL" in os.environ:
         os.environ["DATABASE_URL"] = os.environ["DATABASE_OWNER_URL"]
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 -- settings must be chosen first
+    from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 

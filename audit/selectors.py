@@ -49,7 +49,7 @@ def history_of(record: Model, *, most: int = 50) -> list[Change]:
     """A record's changes, newest first. Two queries and one more for each kind of related record named in them."""
     model = type(record)
     history = tracked_models()[model]
-    rows = list(history._default_manager.filter(pgh_obj_id=record.pk).order_by("-pgh_id")[:most])
+    rows: list[Any] = list(history._default_manager.filter(pgh_obj_id=record.pk).order_by("-pgh_id")[:most])
     steps = []
     after: Any = record
     for row in rows:

@@ -19,8 +19,8 @@ import django
 
 django.setup()
 
-from bench import cases
-from bench.data import BIG, build
+from bench import cases  # noqa: E402 -- Django first
+from bench.data import BIG, build  # noqa: E402
 
 RESULTS = Path("var/bench/results.json")
 

@@ -37,7 +37,22 @@ FILTERS: dict[str, dict[str, str]] = {
     "three": {"status": "won", "lead_source": "Referral", "industry": "Legal"},
     "contradiction": {"status": "new", "lead_source": "Nowhere", "priority": "low"},
 }
-SEARCHES = ("olivia", "oli", "o", "j", "x", "smith", "smith oli", "company39999", "olivia.smith.100@company", "2125551234", "call back", "zzzzqq", "josé", "a b")
+SEARCHES = (
+    "olivia",
+    "oli",
+    "o",
+    "j",
+    "x",
+    "smith",
+    "smith oli",
+    "company39999",
+    "olivia.smith.100@company",
+    "2125551234",
+    "call back",
+    "zzzzqq",
+    "josé",
+    "a b",
+)
 
 
 @dataclass
@@ -88,7 +103,15 @@ def lists(bench: Bench) -> dict[str, Any]:
     _line("plain list", plain, f"{plain.p50 / floor.p50:.2f} × floor")
     for took, name in sorted(worst, reverse=True)[:8]:
         print(f"    slowest: {took:7.1f} ms  {name}")
-    return {"floor_p50": floor.p50, "floor_p95": floor.p95, "plain_p50": plain.p50, "plain_p95": plain.p95, "all_p95": total.p95, "deep_p95": deep.p95, "worst": sorted(worst, reverse=True)[:20]}
+    return {
+        "floor_p50": floor.p50,
+        "floor_p95": floor.p95,
+        "plain_p50": plain.p50,
+        "plain_p95": plain.p95,
+        "all_p95": total.p95,
+        "deep_p95": deep.p95,
+        "worst": sorted(worst, reverse=True)[:20],
+    }
 
 
 def _deep(bench: Bench) -> Timing:
@@ -101,7 +124,10 @@ def _deep(bench: Bench) -> Timing:
     samples = []
     dice = random.Random(1)
     with tenant_scope(bench.tenant_id):
-        low, high = Lead.objects.order_by("pk").values_list("pk", flat=True)[0], Lead.objects.order_by("-pk").values_list("pk", flat=True)[0]
+        low, high = (
+            Lead.objects.order_by("pk").values_list("pk", flat=True)[0],
+            Lead.objects.order_by("-pk").values_list("pk", flat=True)[0],
+        )
         picks = list(Lead.objects.filter(pk__in=[dice.randint(low, high) for _ in range(60)]))
     import base64
 

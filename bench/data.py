@@ -20,9 +20,68 @@ from leads.models import LeadStatus
 BIG, SMALL, SMALL_LEADS = 1_000_000, 50, 500
 REPS = 20
 CHUNK = 50_000
-_FIRST = ["Olivia", "Liam", "Emma", "Noah", "Ava", "Ethan", "Sophia", "Mason", "Lucas", "Mia", "Logan", "Amelia", "James", "Harper", "Elijah", "Aiden", "Emily", "Carter", "Grace", "Leo", "Priya", "Omar", "Mei", "José"]
-_LAST = ["Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Miller", "Davis", "Lopez", "Wilson", "Thomas", "Taylor", "Moore", "Martin", "Lee", "White", "Harris", "Clark", "Lewis", "Young"]
-_INDUSTRIES = ["Technology", "Finance", "Healthcare", "Manufacturing", "Retail", "Education", "Logistics", "Media", "Energy", "Travel", "Legal", "Agriculture"]
+_FIRST = [
+    "Olivia",
+    "Liam",
+    "Emma",
+    "Noah",
+    "Ava",
+    "Ethan",
+    "Sophia",
+    "Mason",
+    "Lucas",
+    "Mia",
+    "Logan",
+    "Amelia",
+    "James",
+    "Harper",
+    "Elijah",
+    "Aiden",
+    "Emily",
+    "Carter",
+    "Grace",
+    "Leo",
+    "Priya",
+    "Omar",
+    "Mei",
+    "José",
+]
+_LAST = [
+    "Smith",
+    "Johnson",
+    "Williams",
+    "Brown",
+    "Jones",
+    "Garcia",
+    "Miller",
+    "Davis",
+    "Lopez",
+    "Wilson",
+    "Thomas",
+    "Taylor",
+    "Moore",
+    "Martin",
+    "Lee",
+    "White",
+    "Harris",
+    "Clark",
+    "Lewis",
+    "Young",
+]
+_INDUSTRIES = [
+    "Technology",
+    "Finance",
+    "Healthcare",
+    "Manufacturing",
+    "Retail",
+    "Education",
+    "Logistics",
+    "Media",
+    "Energy",
+    "Travel",
+    "Legal",
+    "Agriculture",
+]
 _SOURCES = ("Website", "Website", "Website", "Referral", "LinkedIn", "LinkedIn", "Trade Show", "Cold Call", "Facebook", "")
 _SIZES = ("1-10", "11-50", "50-200", "200-500", "500-1000", "1000+", "")
 _PLATFORMS = ("website", "website", "facebook", "instagram", "manual", "import", "api")

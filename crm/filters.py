@@ -191,10 +191,10 @@ class FilterSet:
     def read(cls, data: Mapping[str, str], *, me: int | None = None) -> Narrowing:
         """Read query parameters; empty ones are left out. Raises InvalidInput naming every parameter that is wrong."""
         result, problems = Narrowing(), {}
-        for given, text in data.items():
+        for given, raw in data.items():
             name = cls.aliases.get(given, given)
             rule = cls.filters.get(name)
-            text = text.strip() if isinstance(text, str) else ""
+            text = raw.strip() if isinstance(raw, str) else ""
             if rule is None or not text:
                 continue
             try:

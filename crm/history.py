@@ -19,7 +19,7 @@ class History(Event):
 
     pgh_id = models.BigAutoField(primary_key=True)
 
-    objects = TenantManager()
+    objects = TenantManager()  # type: ignore[misc]
 
     class Meta:
         abstract = True
@@ -33,7 +33,7 @@ def track(*, exclude: tuple[str, ...] = ()) -> Callable[[Any], Any]:
         exclude=list(exclude),
         obj_field=pghistory.ObjForeignKey(related_name="history", db_index=False),
         context_field=pghistory.ContextJSONField(),
-        context_id_field=None,
+        context_id_field=None,  # type: ignore[arg-type]
         base_model=History,
         meta={"indexes": [models.Index(fields=["tenant", "pgh_obj", "-pgh_id"]), models.Index(fields=["tenant", "-pgh_created_at"])]},
     )

@@ -81,7 +81,7 @@ class RowCompare(Expression):
     def set_source_expressions(self, exprs: Sequence[Any]) -> None:
         self.parts = list(exprs)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         sql, params = [], []
         for part in self.parts:
             text, values = compiler.compile(part)
@@ -103,7 +103,7 @@ class AmongIds(Expression):
     def set_source_expressions(self, exprs: Sequence[Any]) -> None:
         self.parts = list(exprs)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         column, _ = compiler.compile(self.parts[0])
         array, params = compiler.compile(self.parts[1])
         return f"{column} = ANY({array}::bigint[])", list(params)

@@ -14,7 +14,12 @@ _SAME_DOMAIN = {"googlemail.com": "gmail.com"}
 _SPACES = re.compile(r"\s+")
 # Most names are two plain words; the parser, forty times slower, is for the rest.
 _NEEDS_PARSING = re.compile(r"[^\w'’-]")
-_AFFIXES = frozenset(CONSTANTS.titles) | frozenset(CONSTANTS.suffix_not_acronyms) | frozenset(CONSTANTS.suffix_acronyms) | frozenset(CONSTANTS.prefixes)
+_AFFIXES = (
+    frozenset(CONSTANTS.titles)
+    | frozenset(CONSTANTS.suffix_not_acronyms)
+    | frozenset(CONSTANTS.suffix_acronyms)
+    | frozenset(CONSTANTS.prefixes)
+)
 
 
 def clean_text(text: str) -> str:

@@ -165,7 +165,9 @@ def _moments(dice: random.Random, start: datetime, steps: int, now: datetime) ->
     """When each status was entered: ever later, never in the future."""
     moments = [start]
     for _ in range(steps - 1):
-        moments.append(min(moments[-1] + timedelta(minutes=int(dice.expovariate(1 / (3 * 1440)))), now - timedelta(minutes=dice.randint(2, 50))))
+        moments.append(
+            min(moments[-1] + timedelta(minutes=int(dice.expovariate(1 / (3 * 1440)))), now - timedelta(minutes=dice.randint(2, 50)))
+        )
     return [max(moment, start) for moment in moments]
 
 

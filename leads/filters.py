@@ -1,8 +1,8 @@
 """The filters and sorts of leads: one set for the page, the API, and whatever else lists leads."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from django.db import connection
 from django.db.models import BooleanField, F, Func, Q, Sum, Value
@@ -54,7 +54,8 @@ def search_query(text: str) -> str | None:
     text = clean_text(text)[:200]
     digits = re.sub(r"[^0-9]", "", text)
     if len(digits) >= 3 and not re.sub(r"[0-9\s().+/-]", "", text):
-        return f"{digits.lstrip('0') or digits}:*"
+        # A leading zero is a trunk prefix that the stored form lacks, or the beginning of the last digits.
+        return " | ".join(f"{part}:*" for part in dict.fromkeys((digits.lstrip("0"), digits)) if part)
     terms = []
     for word in text.split()[:12]:
         if "@" in word and not word.startswith("@"):
@@ -243,7 +244,11 @@ class LeadList:
 
 
 def _renamed(condition: Q) -> Q:
-    children: Iterable[Any] = (
-        _renamed(child) if isinstance(child, Q) else (child[0].replace("owner", "owner_id", 1), child[1]) for child in condition.children
-    )
+    children: list[Any] = []
+    for child in condition.children:
+        if isinstance(child, Q):
+            children.append(_renamed(child))
+        else:
+            column, value = cast("tuple[str, Any]", child)
+            children.append((column.replace("owner", "owner_id", 1), value))
     return Q(*children, _connector=condition.connector, _negated=condition.negated)

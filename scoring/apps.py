@@ -5,4 +5,4 @@ class ScoringConfig(AppConfig):
     name = "scoring"
 
     def ready(self) -> None:
-        from scoring import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel
+        from scoring import extensions  # noqa: F401 -- registers what this app gives the kernel

@@ -2,7 +2,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
-class BareLead(models.Model):
+class BareLead(models.Model):  # noqa: DJ008 -- never shown
     """The columns a lead list answers, in a table of their own with the one index its list needs."""
 
     entity_id = models.BigIntegerField(default=0)

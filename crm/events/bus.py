@@ -59,8 +59,7 @@ def publish(event: Event) -> None:
         context = {"request": scope.request_id} if scope else {}
         tenant_id = scope.tenant_id if scope else None
         OutboxEntry.objects.bulk_create(
-            OutboxEntry(tenant_id=tenant_id, event=event.name, subscriber=name, payload=payload, context=context)
-            for name in subscribers
+            OutboxEntry(tenant_id=tenant_id, event=event.name, subscriber=name, payload=payload, context=context) for name in subscribers
         )
         transaction.on_commit(nudge.delivery)
     if kind.live:

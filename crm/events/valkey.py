@@ -7,5 +7,5 @@ from django.conf import settings
 
 
 @cache
-def client() -> redis.Redis:
+def client() -> "redis.Redis[bytes]":
     return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=1.0, health_check_interval=30)

@@ -63,7 +63,7 @@ def issue_access(user: User, session: AuthSession) -> str:
 def read_access(token: str) -> dict[str, Any] | None:
     """The claims of a token with a good signature and time, else None."""
     try:
-        claims = _codec(settings.JWT_SECRET).decode(token)
+        claims = _codec(settings.JWT_SECRET).decode(token)  # type: ignore[arg-type]
     except TokenBackendError:
         return None
     return claims if isinstance(claims.get("sid"), int) and isinstance(claims.get("user_id"), int) else None

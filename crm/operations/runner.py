@@ -96,7 +96,9 @@ def _next_chunk(tenant_id: int, operation_id: int) -> bool:
         chunk = _kinds[operation.kind](operation, actor)
         _record(operation, chunk)
         live.announce(
-            "operation.progress", data={"id": operation.pk, "state": operation.state, "percent": operation.percent}, user_id=operation.created_by_id
+            "operation.progress",
+            data={"id": operation.pk, "state": operation.state, "percent": operation.percent},
+            user_id=operation.created_by_id,
         )
     return not chunk.finished
 

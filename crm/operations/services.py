@@ -21,7 +21,12 @@ def start_operation(
 ) -> Operation:
     """Store the request and wake a worker after commit. The file, where there is one, is stored under the tenant first."""
     operation = Operation(
-        tenant_id=by.tenant_id, kind=kind, title=title[:200], params={**(params or {}), "door": str(by.door)}, total=total, created_by_id=by.user_id
+        tenant_id=by.tenant_id,
+        kind=kind,
+        title=title[:200],
+        params={**(params or {}), "door": str(by.door)},
+        total=total,
+        created_by_id=by.user_id,
     )
     if file is not None:
         operation.file.save(file.name or "upload", file, save=False)

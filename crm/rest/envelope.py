@@ -46,7 +46,9 @@ class CrmSurface:
 
     @staticmethod
     def refuse(problem: Problem, request: HttpRequest) -> dict[str, Any]:
-        errors = [{"code": problem.code, "message": text, "field": name or None} for name, texts in problem.fields.items() for text in texts]
+        errors = [
+            {"code": problem.code, "message": text, "field": name or None} for name, texts in problem.fields.items() for text in texts
+        ]
         return {
             "success": False,
             "message": problem.message,

@@ -57,7 +57,12 @@ def problem_of(error: Exception) -> Problem:
         case DomainError():
             fields = {error.field: [error.message]} if error.field else {}
             return Problem(
-                status=error.status, code=error.code, message=error.message, fields=fields, details=error.details, headers=_challenge(error.status)
+                status=error.status,
+                code=error.code,
+                message=error.message,
+                fields=fields,
+                details=error.details,
+                headers=_challenge(error.status),
             )
         case exceptions.ValidationError():
             fields = dict(_flatten(error.detail))

@@ -49,4 +49,3 @@ class WordChoiceField(serializers.ChoiceField):
         if isinstance(data, str) and word_key(data) in self._by_word:
             return self._by_word[word_key(data)]
         return super().to_internal_value(data)
-

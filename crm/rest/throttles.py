@@ -43,7 +43,7 @@ def spend(limits: Sequence[Limit]) -> None:
     keys = [f"limit:{limit.key}:{now // limit.seconds}" for limit in limits]
     arguments = [value for limit in limits for value in (limit.calls, limit.seconds)]
     try:
-        wait = int(client().eval(_SCRIPT, len(keys), *keys, *arguments))  # type: ignore[arg-type]
+        wait = int(client().eval(_SCRIPT, len(keys), *keys, *arguments))  # type: ignore[no-untyped-call]
     except RedisError as error:
         log.warning("rate_limits_open", error=str(error))
         return

@@ -89,7 +89,6 @@ class OpenApiView(ApiView):
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request, force=True)
         kind = self.rate_kind
 
-
         spend([Limit(key=f"ip:{client_ip(request)}:m:{kind}", calls=settings.RATE_LIMITS_PER_MINUTE[kind], seconds=60)])
 
     def run(self, handler: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
@@ -98,7 +97,6 @@ class OpenApiView(ApiView):
 
 def client_ip(request: Any) -> str:
     """The caller's address: the peer's, or what the last of TRUSTED_PROXIES proxies saw."""
-
 
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     proxies = settings.TRUSTED_PROXIES

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 
 
-class TenantForeignKey(models.ForeignKey):
+class TenantForeignKey(models.ForeignKey):  # type: ignore[type-arg]
     """A foreign key whose constraint spans (tenant, id), so that the database itself refuses a link across tenants.
 
     PostgreSQL checks plain foreign keys without the row-level policies; the composite constraint closes that hole. It is

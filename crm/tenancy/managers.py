@@ -16,8 +16,8 @@ class CurrentTenant(Expression):
 
     output_field = models.BigIntegerField()
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[int]]:
-        return "%s", [current_tenant_id()]
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[int]]:  # type: ignore[override]
+        return "%s", (current_tenant_id(),)
 
     def get_source_expressions(self) -> list[Expression]:
         return []

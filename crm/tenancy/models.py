@@ -14,10 +14,14 @@ class Tenant(models.Model):
     name = models.CharField(_("name"), max_length=100, unique=True)
     display_name = models.CharField(_("display name"), max_length=150, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
-    region = models.CharField(_("region"), max_length=2, default="US", help_text=_("Country used to read phone numbers without a country code."))
+    region = models.CharField(
+        _("region"), max_length=2, default="US", help_text=_("Country used to read phone numbers without a country code.")
+    )
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
     currency = models.CharField(_("currency"), max_length=3, default="USD")
-    working_hours = models.JSONField(_("working hours"), default=dict, blank=True, help_text=_('Per weekday, 0 = Monday: {"0": ["09:00", "17:00"]}.'))
+    working_hours = models.JSONField(
+        _("working hours"), default=dict, blank=True, help_text=_('Per weekday, 0 = Monday: {"0": ["09:00", "17:00"]}.')
+    )
     open_form = models.BooleanField(
         _("open web form"), default=False, help_text=_("Take website leads that name this tenant by entity_id, without a form key.")
     )

@@ -51,18 +51,34 @@ LEADS = [
 
 
 class SampleForm(forms.Form):
-    name = forms.CharField(label="Workspace name", initial="Northwind Sales", help_text="Shown in e-mails to your leads and at the top of every page.")
+    name = forms.CharField(
+        label="Workspace name", initial="Northwind Sales", help_text="Shown in e-mails to your leads and at the top of every page."
+    )
     domain = forms.CharField(label="Website", required=False, initial="northwind.example")
     timezone = forms.ChoiceField(label="Time zone", choices=[("Europe/Warsaw", "Europe/Warsaw (UTC+1)"), ("UTC", "UTC")])
-    currency = forms.ChoiceField(label="Currency", choices=[("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"), ("INR", "Indian rupee (INR)")])
+    currency = forms.ChoiceField(
+        label="Currency", choices=[("EUR", "Euro (EUR)"), ("USD", "US dollar (USD)"), ("INR", "Indian rupee (INR)")]
+    )
     sender = forms.EmailField(label="Sender address", initial="sales@northwind", help_text="Replies reach the owner of the lead.")
-    response_hours = forms.IntegerField(label="First answer within", min_value=1, initial=4, help_text="Working hours. A lead without an answer after that counts as breached.")
+    response_hours = forms.IntegerField(
+        label="First answer within",
+        min_value=1,
+        initial=4,
+        help_text="Working hours. A lead without an answer after that counts as breached.",
+    )
     routing = forms.ChoiceField(
         label="New leads go to", widget=forms.RadioSelect, initial="rules",
         choices=[("rules", "The assignment rules, in order"), ("round", "Everyone in turn, by free capacity"), ("none", "Nobody, until someone takes them")],
     )  # fmt: skip
-    notify = forms.BooleanField(label="Tell the owner by e-mail", required=False, initial=True, help_text="At once for new leads; follow-ups come as one morning digest.")
-    signature = forms.CharField(label="Signature", required=False, widget=forms.Textarea(attrs={"rows": 3}), initial="Kind regards\nNorthwind Sales")
+    notify = forms.BooleanField(
+        label="Tell the owner by e-mail",
+        required=False,
+        initial=True,
+        help_text="At once for new leads; follow-ups come as one morning digest.",
+    )
+    signature = forms.CharField(
+        label="Signature", required=False, widget=forms.Textarea(attrs={"rows": 3}), initial="Kind regards\nNorthwind Sales"
+    )
 
 
 def gallery(request: HttpRequest) -> HttpResponse:
@@ -109,8 +125,17 @@ def _columns(leads: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _views() -> list[dict[str, Any]]:
-    rows = [("All leads", 12431, "", False), ("My open leads", 86, "", True), ("Overdue", 14, "", False), ("Fresh today", 37, "", False), ("Enterprise, DACH", 212, "users", False)]
-    return [{"label": label, "count": count, "icon": icon, "active": active, "changed": active, "url": "/ui/?page=leads"} for label, count, icon, active in rows]
+    rows = [
+        ("All leads", 12431, "", False),
+        ("My open leads", 86, "", True),
+        ("Overdue", 14, "", False),
+        ("Fresh today", 37, "", False),
+        ("Enterprise, DACH", 212, "users", False),
+    ]
+    return [
+        {"label": label, "count": count, "icon": icon, "active": active, "changed": active, "url": "/ui/?page=leads"}
+        for label, count, icon, active in rows
+    ]
 
 
 def _stages() -> list[dict[str, str]]:

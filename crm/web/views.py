@@ -35,7 +35,10 @@ class SearchPage(Page):
     def find(self, query: str) -> list[dict[str, Any]]:
         if not query:
             return []
-        groups = [{"label": str(source.label), "items": list(source.find(query, self.actor))[:MOST_RESULTS]} for source in search_sources.of("main")]
+        groups = [
+            {"label": str(source.label), "items": list(source.find(query, self.actor))[:MOST_RESULTS]}
+            for source in search_sources.of("main")
+        ]
         return [group for group in groups if group["items"]]
 
 

@@ -81,25 +81,14 @@ def _cleaned(data: dict[str, Any]) -> dict[str, Any]:
 
 def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
     problems: dict[str, list[str]] = {}
-    for name in TEXT_FIELDS:
-        if name in data:
-            text = clean_text(data[name] or "")
-            limit: int = lead._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
-            if len(text) > limit:
-                problems[name] = [f"At most {limit} characters."]
-            setattr(lead, name, text)
+    _apply_texts(lead, data, problems)
     if "email" in data:
         _set_email(lead, data["email"] or "", problems)
     if "phone" in data:
         lead.phone = clean_phone(data["phone"] or "", region=Tenant.objects.values_list("region", flat=True).get(pk=by.tenant_id))
-    if "lead_source" in data:
-        lead.lead_source = canonical_source(clean_text(data["lead_source"] or ""))[:60]
     if "tags" in data:
         lead.tags = clean_tags(data["tags"] or [], strict=True, problems=problems)
         remember_tags(set(lead.tags))
-    for name in PLAIN:
-        if name in data:
-            setattr(lead, name, data[name] if data[name] is not None or lead._meta.get_field(name).null else "")
     if "conversion_probability" in data:
         lead.conversion_probability = data["conversion_probability"]
         lead.probability_pinned = data["conversion_probability"] is not None
@@ -109,6 +98,21 @@ def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
         _set_owner(lead, data["owner_id"], by=by)
     if data.get("status"):
         _set_status(lead, data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
+
+
+def _apply_texts(lead: Lead, data: dict[str, Any], problems: dict[str, list[str]]) -> None:
+    for name in TEXT_FIELDS:
+        if name in data:
+            text = clean_text(data[name] or "")
+            limit: int = lead._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
+            if len(text) > limit:
+                problems[name] = [f"At most {limit} characters."]
+            setattr(lead, name, text)
+    if "lead_source" in data:
+        lead.lead_source = canonical_source(clean_text(data["lead_source"] or ""))[:60]
+    for name in PLAIN:
+        if name in data:
+            setattr(lead, name, data[name] if data[name] is not None or lead._meta.get_field(name).null else "")
 
 
 def _set_email(lead: Lead, raw: str, problems: dict[str, list[str]]) -> None:

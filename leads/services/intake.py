@@ -121,7 +121,8 @@ def _without_duplicates(drafts: Sequence[LeadDraft], positions: Sequence[int], o
     by_key: dict[str, int] = {}
     for pk, key, phone in known:
         by_key.update({value: pk for value in (key, phone) if value})
-    fresh, first_in_batch = [], set()
+    fresh: list[int] = []
+    first_in_batch: set[str] = set()
     for position in positions:
         own = {value for value in (email_key(drafts[position].email), drafts[position].phone) if value}
         there = next((by_key[value] for value in own if value in by_key), None)

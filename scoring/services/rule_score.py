@@ -35,7 +35,20 @@ class WordLists:
     """A tenant's words of value (G6), folded by `word_key`."""
 
     high_value_industries: frozenset[str] = frozenset(
-        {"technology", "software", "saas", "finance", "financial_services", "banking", "insurance", "healthcare", "pharmaceuticals", "manufacturing", "telecommunications", "energy"}
+        {
+            "technology",
+            "software",
+            "saas",
+            "finance",
+            "financial_services",
+            "banking",
+            "insurance",
+            "healthcare",
+            "pharmaceuticals",
+            "manufacturing",
+            "telecommunications",
+            "energy",
+        }
     )
     # Highest first: a title earns the points of the first group in which one of its words stands.
     title_groups: tuple[tuple[int, frozenset[str]], ...] = (
@@ -49,7 +62,20 @@ class WordLists:
     )
     home_countries: frozenset[str] = frozenset({"us", "usa", "united_states", "united_states_of_america"})
     major_cities: frozenset[str] = frozenset(
-        {"new_york", "san_francisco", "los_angeles", "chicago", "boston", "seattle", "austin", "denver", "atlanta", "miami", "dallas", "washington"}
+        {
+            "new_york",
+            "san_francisco",
+            "los_angeles",
+            "chicago",
+            "boston",
+            "seattle",
+            "austin",
+            "denver",
+            "atlanta",
+            "miami",
+            "dallas",
+            "washington",
+        }
     )
 
 
@@ -77,7 +103,15 @@ class Breakdown:
 
     @property
     def total(self) -> int:
-        parts = (self.contact_info, self.company_info, self.lead_source, self.engagement, self.priority_status, self.tags_bonus, self.geographic_bonus)
+        parts = (
+            self.contact_info,
+            self.company_info,
+            self.lead_source,
+            self.engagement,
+            self.priority_status,
+            self.tags_bonus,
+            self.geographic_bonus,
+        )
         return min(100, sum(parts))
 
 

@@ -6,7 +6,13 @@ from typing import Any
 from django.utils import timezone
 
 from leads.models import Lead
-from scoring.services.rule_score import Breakdown, FeatureRow, grade_of, lifecycle_of, score_row
+from scoring.services.rule_score import (
+    Breakdown,
+    FeatureRow,
+    grade_of,
+    lifecycle_of,
+    score_row,
+)
 
 
 def features_of(lead: Lead) -> FeatureRow:

@@ -64,7 +64,7 @@ def invitation_of_token(token: str) -> Invitation:
     """Find an open invitation. Raises WrongCode for a forged, used, withdrawn or old one."""
     refusal = WrongCode("This invitation is no longer valid. Ask for a new one.", field="invitation_token")
     try:
-        tenant_id, invitation_id = signing.loads(token, salt=_SALT, max_age=LIFETIME.total_seconds())
+        tenant_id, invitation_id = signing.loads(token, salt=_SALT, max_age=LIFETIME)
     except (signing.BadSignature, ValueError, TypeError):
         raise refusal from None
     with tenant_scope(tenant_id):

@@ -168,7 +168,9 @@ def delete_team(*, team: Team, by: Actor) -> None:
     team.delete()
 
 
-def create_api_key(*, user: User, name: str, capabilities: Iterable[str] = (), expires_at: datetime | None = None, by: Actor) -> tuple[ApiKey, str]:
+def create_api_key(
+    *, user: User, name: str, capabilities: Iterable[str] = (), expires_at: datetime | None = None, by: Actor
+) -> tuple[ApiKey, str]:
     """Make a key acting for `user` and answer it with its secret, which is never shown again.
 
     A key acts for the one who makes it: a key for somebody else would lend their rights.
@@ -182,7 +184,13 @@ def create_api_key(*, user: User, name: str, capabilities: Iterable[str] = (), e
         raise InvalidInput({"capabilities": [f"Unknown permission: {name}." for name in sorted(unknown)]})
     secret = f"smk_{secrets.token_urlsafe(32)}"
     key = ApiKey.objects.create(
-        tenant_id=by.tenant_id, user=user, name=name, prefix=secret[:12], secret_hash=fingerprint(secret), capabilities=sorted(wanted), expires_at=expires_at
+        tenant_id=by.tenant_id,
+        user=user,
+        name=name,
+        prefix=secret[:12],
+        secret_hash=fingerprint(secret),
+        capabilities=sorted(wanted),
+        expires_at=expires_at,
     )
     return key, secret
 

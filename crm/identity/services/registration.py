@@ -29,7 +29,15 @@ TRIES = 5
 
 
 def register(
-    *, username: str, email: str, password: str, first_name: str, last_name: str = "", phone: str = "", company: str = "", invitation_token: str = ""
+    *,
+    username: str,
+    email: str,
+    password: str,
+    first_name: str,
+    last_name: str = "",
+    phone: str = "",
+    company: str = "",
+    invitation_token: str = "",
 ) -> Registration:
     """Take a registration and have a code mailed. The answer is the same whether the address is known or not (decision K11).
 

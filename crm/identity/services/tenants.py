@@ -75,7 +75,16 @@ def update_tenant(*, tenant: Tenant, data: dict[str, Any], by: Actor) -> Tenant:
 
 def _working_hours_problems(hours: Any) -> dict[str, list[str]]:
     well_formed = isinstance(hours, dict) and all(
-        day in "0123456" and len(day) == 1 and isinstance(span, list) and len(span) == 2 and all(isinstance(end, str) for end in span) and span[0] < span[1]
+        day in "0123456"
+        and len(day) == 1
+        and isinstance(span, list)
+        and len(span) == 2
+        and all(isinstance(end, str) for end in span)
+        and span[0] < span[1]
         for day, span in hours.items()
     )
-    return {} if well_formed else {"working_hours": ["Give opening and closing time per weekday, 0 = Monday; closing must come after opening."]}
+    return (
+        {}
+        if well_formed
+        else {"working_hours": ["Give opening and closing time per weekday, 0 = Monday; closing must come after opening."]}
+    )
