@@ -1,0 +1,78 @@
+"""Search as typed: names, companies, addresses, phones in any notation, tags, notes."""
+
+import pytest
+
+from leads.filters import LeadList, search_query
+from tests.factories import acting, make_lead
+
+
+@pytest.fixture
+def people(tenant):
+    return {
+        "jose": make_lead(
+            tenant,
+            first_name="José",
+            last_name="Núñez-O'Brien",
+            company="Müller & Söhne",
+            email="jose.n@acme.example",
+            phone="(415) 555-0134",
+        ),
+        "ann": make_lead(
+            tenant, first_name="Ann", company="Northwind", title="VP of Sales", tags=["decision-maker"], notes="Likes tea. Budget 50k!"
+        ),
+        "gone": make_lead(tenant, first_name="José", deleted_at=tenant.created_at),
+    }
+
+
+def found(by, text: str) -> list[int]:
+    return LeadList(params={"search": text}, actor=by).listing.page(limit=50).ids
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("josé", "jose"), ("jose", "jose"), ("JOS", "jose"), ("nunez", "jose"), ("o'brien", "jose"), ("OBrien", None), ("brien jose", "jose"),
+        ("muller", "jose"), ("sohne", "jose"), ("jose ann", None), ("jose.n@acme.example", "jose"), ("JOSE.N@acme", "jose"), ("acme", "jose"),
+        ("+14155550134", "jose"), ("415-555-0134", "jose"), ("(415) 555 0134", "jose"), ("4155550134", "jose"), ("1 415 555 0134", "jose"),
+        ("001 415 555-0134", "jose"), ("5550134", "jose"), ("0134", "jose"), ("415", "jose"),
+        ("ann northw", "ann"), ("vp sales", "ann"), ("decision-maker", "ann"), ("decision maker", "ann"), ("tea", "ann"), ("50k", "ann"), ("zzz", None),
+        ("a", "ann"),
+    ],
+)  # fmt: skip
+def test_search_finds_by(alice, people, text, who):
+    with acting(alice) as by:
+        ids = found(by, text)
+    assert (people[who].pk in ids) if who else ids == [], ids
+    assert people["gone"].pk not in ids
+    if who and text not in ("a",):
+        assert ids == [people[who].pk]
+
+
+@pytest.mark.parametrize(
+    "text", ["'", "\\", ":*", "&|!()<->", "%_%", '"', "a' | 'b", "@", "@@@", "☃", "\x01", "a" * 5000, "(((", "--", "' OR 1=1"]
+)
+def test_search_takes_anything_that_can_be_typed(alice, people, text):
+    with acting(alice) as by:
+        assert len(found(by, text)) <= 2
+
+
+def test_search_without_words_is_no_condition(alice, people):
+    with acting(alice) as by:
+        assert set(found(by, " ,.; ")) == {people["jose"].pk, people["ann"].pk}
+
+
+def test_search_query_of_a_phone_is_its_digits(db):
+    assert search_query("+1 (415) 555-0134") == "14155550134:*"
+    assert search_query("0134") == "134:* | 0134:*"
+    assert search_query("0000") == "0000:*"
+    assert search_query("...") is None
+
+
+def test_search_stays_in_sight(alice, bob, mallory, people, tenant):
+    hidden = make_lead(tenant, first_name="Josefine", owner=alice)
+    with acting(bob) as by:
+        assert found(by, "jose") == [people["jose"].pk]
+    with acting(alice) as by:
+        assert set(found(by, "jose")) == {people["jose"].pk, hidden.pk}
+    with acting(mallory) as by:
+        assert found(by, "jose") == []
