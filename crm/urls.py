@@ -4,10 +4,13 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from crm.events.stream import stream
+from crm.rest.docs import BrowseView, DescriptionView
 from crm.rest.routing import routes
 
 # Pages of the apps, each with its own prefix inside.
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/openapi.yaml", DescriptionView.as_view(), name="api-description"),
+    path("api/docs", BrowseView.as_view(), name="api-docs"),
     path("api/", include(routes("crm"))),
     path("v1/", include((routes("crm"), "v1"))),
     path("admin/", admin.site.urls),

@@ -156,7 +156,7 @@ class Lead(TenantOwned):
         db_persist=True,
     )
 
-    objects = LeadManager()
+    objects = LeadManager()  # type: ignore[misc, django-manager-missing]
 
     class Meta:
         ordering = ["-created_at", "-id"]

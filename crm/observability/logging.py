@@ -65,7 +65,7 @@ def logging_config(*, fmt: str, level: str) -> dict[str, Any]:
 def _renderers(*, fmt: str) -> list[Processor]:
     if fmt == "json":
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
-    return [structlog.dev.ConsoleRenderer(colors=False)]
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
 
 
 class NoProbes(logging.Filter):

@@ -63,7 +63,7 @@ class LeadsView(ApiView):
 
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW, "post": ADD}
 
-    @extend_schema(parameters=_LIST_PARAMETERS, summary="List leads", tags=["leads"], responses={200: dict})
+    @extend_schema(operation_id="leads_list", parameters=_LIST_PARAMETERS, summary="List leads", tags=["leads"], responses={200: dict})
     def get(self, request: Request, **_: Any) -> Response:
         leads, params = listed(request, self.actor)
         if "cursor" in params:

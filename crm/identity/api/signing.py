@@ -1,6 +1,5 @@
 """Sign-up, sign-in, tokens and passwords: S1-01 to S1-03, S4-200 to S4-204."""
 
-
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers

@@ -168,7 +168,9 @@ def test_time_ago_carries_the_absolute_time():
 def test_icon_is_decorative_unless_labelled():
     assert 'aria-hidden="true"' in render("{% icon 'phone' %}")
     labelled = render("{% icon 'phone' 20 'icon--lg' 'Call' %}")
-    assert 'role="img"' in labelled and 'aria-label="Call"' in labelled and 'class="icon icon--lg"' in labelled
+    assert 'role="img"' in labelled
+    assert 'aria-label="Call"' in labelled
+    assert 'class="icon icon--lg"' in labelled
     assert render("{% icon '' %}") == ""
 
 
