@@ -6,13 +6,16 @@ Idempotent and derived from the models, so a new model cannot forget it; `check_
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from django.apps import apps
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Model
 from psycopg import sql
 
 from crm.tenancy.fields import TenantForeignKey
+
+log = structlog.get_logger(__name__)
 
 POLICY = "tenant_wall"
 # The setting is read once per scan where it serves as an index key. Empty or unset matches no row and lets none be written.
@@ -107,13 +110,25 @@ class UnsafeLogin(RuntimeError):
 def refuse_unsafe_login(*, using: str = "default") -> None:
     """Refuse to serve with a login that is a superuser, bypasses row-level security, or owns the tables."""
     with connections[using].cursor() as cursor:
+        # As a superuser, by attribute, or as (a member of) the role that owns the policed tables.
         cursor.execute(
-            "SELECT r.rolsuper, r.rolbypassrls, EXISTS (SELECT FROM pg_class c WHERE c.relname = 'leads_lead' AND c.relowner = r.oid)"
-            " FROM pg_roles r WHERE r.rolname = current_user"
+            "SELECT rolsuper OR rolbypassrls OR EXISTS (SELECT FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p')"
+            " AND pg_has_role(current_user, relowner, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
         )
-        superuser, bypasses, owns = cursor.fetchone()
-    if superuser or bypasses or owns:
+        unsafe = cursor.fetchone() != (False,)
+    if unsafe:
         raise UnsafeLogin(
             "DATABASE_URL names a login that can step over the tenants' wall (superuser, BYPASSRLS or table owner). "
             "Use the runtime login; keep the owner for DATABASE_OWNER_URL."
         )
+
+
+def check_login_at_start() -> None:
+    """Refuse an unsafe login when a process starts. A database that is away is said by `/health/ready`, not here."""
+    try:
+        refuse_unsafe_login()
+    except OperationalError as error:
+        log.warning("login_not_checked", error=str(error))
+    finally:
+        # The process may fork after this; a connection must not be shared.
+        connections.close_all()
