@@ -103,6 +103,14 @@ def _bind_foreign_keys(editor: BaseDatabaseSchemaEditor, model: type[Model], tab
                 cursor.execute(f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(name[:63])}")
 
 
+# A login passes every policy as superuser, by attribute, or as (a member of) a role that owns the policed tables.
+MAY_BYPASS = """
+SELECT rolsuper OR rolbypassrls OR EXISTS (
+    SELECT FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p') AND pg_has_role(current_user, relowner, 'MEMBER')
+) FROM pg_roles WHERE rolname = current_user
+"""
+
+
 class UnsafeLogin(RuntimeError):
     """The runtime login could step over the policies."""
 
@@ -110,11 +118,7 @@ class UnsafeLogin(RuntimeError):
 def refuse_unsafe_login(*, using: str = "default") -> None:
     """Refuse to serve with a login that is a superuser, bypasses row-level security, or owns the tables."""
     with connections[using].cursor() as cursor:
-        # As a superuser, by attribute, or as (a member of) the role that owns the policed tables.
-        cursor.execute(
-            "SELECT rolsuper OR rolbypassrls OR EXISTS (SELECT FROM pg_class WHERE relrowsecurity AND relkind IN ('r', 'p')"
-            " AND pg_has_role(current_user, relowner, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
-        )
+        cursor.execute(MAY_BYPASS)
         unsafe = cursor.fetchone() != (False,)
     if unsafe:
         raise UnsafeLogin(
