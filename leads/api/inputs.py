@@ -36,9 +36,17 @@ class FreeMapField(serializers.DictField):
         value = super().to_internal_value(data)
         if len(value) > 200 or any(len(key) > 100 for key in value):
             raise serializers.ValidationError("At most 200 keys of at most 100 characters.")
-        if "\x00" in str(value) or "\\u0000" in str(value):
+        if _holds_nul(value):
             raise serializers.ValidationError("Must not hold a NUL character.")
         return value
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any("\x00" in key or _holds_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(_holds_nul(item) for item in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 class AddressInput(InputSerializer):

@@ -178,7 +178,7 @@ class ImportPage(FormPage):
             owner_id=int(data["owner"]) if data["owner"] else None,
             by=self.actor,
         )
-        return redirect("operations:detail", operation.pk)
+        return redirect("operations:operation", operation.pk)
 
 
 class BinPage(Page):

@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from celery import current_app
 from django.apps import apps
 from django.conf import settings
+from django.urls import get_resolver
 
 from crm.filters import ChoiceFilter, MatchFilter
 from crm.identity.roles import known_capabilities
@@ -26,6 +28,7 @@ CODE = ("crm", "audit", "leads", "scoring", "webhooks", "demo")
 MOST_LINES, MOST_OF_A_FUNCTION = 600, 60
 
 
+@cache
 def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts)
 
@@ -34,6 +37,7 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -293,6 +297,31 @@ def test_every_sort_of_leads_walks_an_index():
     }
 
 
+# --- names of routes ---
+
+_BY_NAME = re.compile(r"""(?:reverse(?:_lazy)?|redirect)\(\s*["']([a-z_]+:[a-z_-]+)["']|\{%\s*url\s+["']([a-z_]+:[a-z_-]+)["']""")
+
+
+def test_every_route_named_in_code_and_templates_exists():
+    known = {f"{namespace}:{name}" for namespace, names in _names_by_namespace().items() for name in names}
+    files = [*sources(*CODE), *(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
+    lost = {
+        f"{named(path)}: {one or two}"
+        for path in files
+        for one, two in _BY_NAME.findall(path.read_text(encoding="utf-8"))
+        if (one or two) not in known
+    }
+    assert lost == set()
+
+
+def _names_by_namespace() -> dict[str, set[str]]:
+    resolver = get_resolver()
+    return {
+        namespace: {name for name in inner.reverse_dict if isinstance(name, str)}
+        for namespace, (_prefix, inner) in resolver.namespace_dict.items()
+    }
+
+
 # --- size and text ---
 
 
@@ -304,7 +333,7 @@ def test_modules_and_functions_stay_small(tracked):
         text = path.read_text(encoding="utf-8")
         if text.count("\n") > MOST_LINES and "tests" not in path.parts:
             long_modules.append(named(path))
-        for node in functions(ast.parse(text)):
+        for node in functions(parsed(path)):
             if (node.end_lineno or 0) - node.lineno + 1 > MOST_OF_A_FUNCTION:
                 long_functions.append(f"{named(path)}::{node.name}")
     assert (long_modules, long_functions) == ([], [])
