@@ -54,8 +54,7 @@ class SignInPage(VisitorPage):
     def context(self) -> dict[str, Any]:
         if not settings.DEMO:
             return {}
-        chosen = self.request.GET.get("as", "")
-        people = [{"email": email, "label": label, "chosen": email == chosen} for email, label in DEMO_SIGN_INS]
+        people = [{"email": email, "label": label} for email, label in DEMO_SIGN_INS]
         return {"demo_sign_ins": people, "demo_password": DEMO_PASSWORD}
 
     def save(self, form: forms.Form) -> HttpResponseBase:
