@@ -157,6 +157,8 @@ AUTHENTICATION_BACKENDS = ["crm.identity.backends.RoleBackend"]
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
+# scrypt takes memory from whoever guesses, and a tenth of a second from us; PBKDF2 a whole one.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
