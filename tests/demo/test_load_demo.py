@@ -1,0 +1,52 @@
+"""The demo: three believable tenants, loaded once."""
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from crm.identity.models import Team, User
+from crm.operations.models import Operation
+from crm.tenancy.models import Tenant
+from crm.tenancy.scope import tenant_scope
+from demo import services
+from leads.models import Arrival, Lead, LeadShare, WebForm
+
+
+def load() -> str:
+    out = io.StringIO()
+    call_command("load_demo", stdout=out)
+    return out.getvalue().strip()
+
+
+@pytest.mark.slow
+def test_demo_loads_once_and_is_believable(db, monkeypatch):
+    monkeypatch.setattr(services, "LEADS", 120)
+    assert load() == "3 demo tenants made."
+    assert load() == "The demo tenants are there."
+    tenants = list(Tenant.objects.order_by("pk"))
+    assert [tenant.name for tenant in tenants] == ["fxcareers", "yamarkets", "nxgmarkets"]
+    for tenant in tenants:
+        with tenant_scope(tenant.pk):
+            assert User.objects.count() == 5
+            assert User.identities.get(email=f"rep2@{tenant.name}.example").check_password("magnet-demo")
+            assert (Team.objects.count(), WebForm.objects.count(), LeadShare.objects.exists(), Arrival.objects.exists()) == (
+                1,
+                1,
+                True,
+                True,
+            )
+            assert Lead.objects.filter(operation_id=None).count() == 120
+            operation = Operation.objects.get()
+            assert (operation.state, operation.failed, operation.created + operation.skipped) == ("done", 2, 38)
+            for lead in Lead.objects.exclude(phone=""):
+                assert lead.phone[5:].startswith("55501"), lead.phone
+            assert Lead.objects.filter(history__isnull=False).exists()
+            assert not Lead.objects.filter(email="", phone="", company="").exists()
+            assert all(lead.email.endswith(".example") for lead in Lead.objects.exclude(email=""))
+
+
+def test_demo_is_refused_outside_the_demo(settings):
+    settings.DEMO = False
+    with pytest.raises(CommandError):
+        load()
