@@ -66,12 +66,19 @@ def publish(event: Event) -> None:
         live.announce(kind.name)
 
 
+class UnknownSubscriber(LookupError):
+    """An entry's event or subscriber was renamed or removed since it was written."""
+
+
 def subscriber_of(entry: OutboxEntry) -> tuple[Event, Subscriber]:
-    """Rebuild an entry's event and find its subscriber. LookupError: both were renamed or removed since."""
-    kind = _events[entry.event]
+    """Rebuild an entry's event and find its subscriber. Raises UnknownSubscriber."""
+    kind = _events.get(entry.event)
+    subscriber = _after_commit[kind].get(entry.subscriber) if kind is not None else None
+    if kind is None or subscriber is None:
+        raise UnknownSubscriber(f"{entry.event} → {entry.subscriber}")
     known = {field.name for field in dataclasses.fields(kind)}
     values = {key: _frozen(value) for key, value in entry.payload.items() if key in known}
-    return kind(**values), _after_commit[kind][entry.subscriber]
+    return kind(**values), subscriber
 
 
 def _frozen(value: Any) -> Any:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from crm.events import nudge
-from crm.events.bus import subscriber_of
+from crm.events.bus import UnknownSubscriber, subscriber_of
 from crm.events.models import OutboxEntry
 from crm.tenancy.scope import tenant_scope
 
@@ -54,7 +54,7 @@ def _scope_of(entry: OutboxEntry) -> AbstractContextManager[object]:
 def _postpone(entry: OutboxEntry, error: Exception) -> None:
     entry.attempts += 1
     entry.last_error = f"{type(error).__name__}: {error}"[:2000]
-    given_up = entry.attempts >= GIVE_UP_AFTER or isinstance(error, LookupError)
+    given_up = entry.attempts >= GIVE_UP_AFTER or isinstance(error, UnknownSubscriber)
     entry.next_try_at = None if given_up else timezone.now() + timedelta(seconds=min(2**entry.attempts, 3600))
     entry.save(update_fields=["attempts", "last_error", "next_try_at"])
     log.error("delivery_failed", delivery=str(entry), attempts=entry.attempts, given_up=given_up, error=entry.last_error)
