@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from audit.selectors import LogEntry, LogPosition, known_models, log_before
 from crm.errors import InvalidInput
-from crm.identity.api.output import described
+from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.paging import whole
 from crm.rest.views import ApiView, parse_id

@@ -157,7 +157,7 @@ AUTHENTICATION_BACKENDS = ["crm.identity.backends.RoleBackend"]
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
-# scrypt takes memory from whoever guesses, and a tenth of a second from us; PBKDF2 a whole one.
+# scrypt takes memory from whoever guesses, and less time from us than PBKDF2 at the same strength.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

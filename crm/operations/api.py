@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm.errors import NotFound
-from crm.identity.api.output import component, described
 from crm.operations.enums import State
 from crm.operations.models import Operation, OperationError
 from crm.operations.selectors import errors_after, operations_visible_to
 from crm.operations.services import cancel_operation
+from crm.rest.description import component, described
 from crm.rest.envelope import success
 from crm.rest.paging import PAGE_PARAMETERS, paged, whole
 from crm.rest.views import ApiView, parse_id

@@ -1,7 +1,7 @@
 """The API's description: the committed file, and pages to browse it, all served from here."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.http import FileResponse, HttpRequest
@@ -20,6 +20,6 @@ class DescriptionView(View):
 class BrowseView(SpectacularSwaggerSplitView):
     """Swagger UI from our own static files."""
 
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
     url_name = "api-description"

@@ -9,8 +9,6 @@ from crm.filters import parse_flag
 from crm.rest.serializers import InputSerializer, WordChoiceField
 from leads.enums import read_priority
 
-MAX_LIMIT = 200
-
 
 class OpaqueIdField(serializers.IntegerField):
     """A user's id. Document 0 writes them as text; ids are opaque to callers, so both are read."""
@@ -136,16 +134,3 @@ def flag(params: Any, name: str, *, default: bool) -> bool:
         return parse_flag(text)
     except ValueError as error:
         raise InvalidInput({name: [str(error)]}) from None
-
-
-def whole_number(params: Any, name: str, *, default: int, least: int, most: int) -> int:
-    """A whole number in the query within bounds, or 400 naming it."""
-    text = params.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:12]) <= most:
-        raise InvalidInput({name: [f"Must be a whole number from {least} to {most}."]})
-    return int(text)
-
-
-__all__ = ["LeadCreate", "LeadUpdate", "flag", "whole_number"]

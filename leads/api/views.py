@@ -10,8 +10,10 @@ from rest_framework.response import Response
 from audit.selectors import history_of
 from crm.errors import InvalidInput
 from crm.rest.envelope import success
+from crm.rest.paging import MAX_LIMIT, whole
 from crm.rest.views import ApiView, parse_id
-from leads.api.inputs import MAX_LIMIT, LeadCreate, LeadUpdate, flag, whole_number
+from leads.api import description
+from leads.api.inputs import LeadCreate, LeadUpdate, flag
 from leads.api.output import duplicate_out, lead_out, list_out, timeline_out
 from leads.enums import Platform
 from leads.filters import SORTS, LeadFilters, LeadList
@@ -63,7 +65,9 @@ class LeadsView(ApiView):
 
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW, "post": ADD}
 
-    @extend_schema(operation_id="leads_list", parameters=_LIST_PARAMETERS, summary="List leads", tags=["leads"], responses={200: dict})
+    @extend_schema(
+        operation_id="leads_list", parameters=_LIST_PARAMETERS, summary="List leads", tags=["leads"], responses={200: description.LEADS}
+    )
     def get(self, request: Request, **_: Any) -> Response:
         leads, params = listed(request, self.actor)
         if "cursor" in params:
@@ -73,7 +77,7 @@ class LeadsView(ApiView):
         return self._by_page(request, leads)
 
     def _by_cursor(self, request: Request, leads: LeadList) -> Response:
-        limit = whole_number(request.query_params, "limit", default=50, least=1, most=MAX_LIMIT)
+        limit = whole(request.query_params, "limit", default=50, least=1, most=MAX_LIMIT)
         page = leads.listing.page(limit=limit, cursor=request.query_params["cursor"] or None)
         now = datetime.now(UTC)
         pagination: dict[str, Any] = {"limit": limit, "nextCursor": page.next_cursor, "hasNext": page.next_cursor is not None}
@@ -85,8 +89,8 @@ class LeadsView(ApiView):
     def _by_offset(self, request: Request, leads: LeadList) -> Response:
         """Document 1's shape: an array, `filters` and `total` beside it."""
         params = request.query_params
-        limit = whole_number(params, "limit", default=50, least=1, most=MAX_LIMIT)
-        offset = whole_number(params, "offset", default=0, least=0, most=10**9)
+        limit = whole(params, "limit", default=50, least=1, most=MAX_LIMIT)
+        offset = whole(params, "offset", default=0, least=0, most=10**9)
         total = leads.total()
         page = leads.listing.page(limit=limit, offset=offset) if offset < total else None
         now = datetime.now(UTC)
@@ -97,8 +101,8 @@ class LeadsView(ApiView):
     def _by_page(self, request: Request, leads: LeadList) -> Response:
         """Document 0's shape, which answers document 4's `meta.pagination` too."""
         params = request.query_params
-        limit = whole_number(params, "limit", default=25, least=1, most=MAX_LIMIT)
-        number = whole_number(params, "page", default=1, least=1, most=10**9)
+        limit = whole(params, "limit", default=25, least=1, most=MAX_LIMIT)
+        number = whole(params, "page", default=1, least=1, most=10**9)
         total = leads.total()
         offset = (number - 1) * limit
         page = leads.listing.page(limit=limit, offset=offset) if offset < total else None
@@ -120,7 +124,7 @@ class LeadsView(ApiView):
         pagination = {"page": number, "limit": limit, "total": total, "hasNext": number < pages, "hasPrev": number > 1}
         return success(request, data, pagination=pagination)
 
-    @extend_schema(request=LeadCreate, summary="Add a lead", tags=["leads"], responses={201: dict})
+    @extend_schema(request=LeadCreate, summary="Add a lead", tags=["leads"], responses={201: description.CREATED})
     def post(self, request: Request, **_: Any) -> Response:
         body = LeadCreate(data=_object(request.data))
         body.is_valid(raise_exception=True)
@@ -160,7 +164,7 @@ class LeadView(ApiView):
         parameters=[OpenApiParameter("include_timeline", bool, default=True), OpenApiParameter("include_duplicates", bool, default=False)],
         summary="Read a lead",
         tags=["leads"],
-        responses={200: dict},
+        responses={200: description.LEAD},
     )
     def get(self, request: Request, id: str, **_: Any) -> Response:
         lead = find_lead(lead_id=parse_id(id), by=self.actor)
@@ -177,7 +181,7 @@ class LeadView(ApiView):
     def _duplicates(self, lead: Lead) -> list[dict[str, Any]]:
         return [duplicate_out(candidate) for candidate in exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk)]
 
-    @extend_schema(request=LeadUpdate, summary="Change a lead", tags=["leads"], responses={200: dict})
+    @extend_schema(request=LeadUpdate, summary="Change a lead", tags=["leads"], responses={200: description.CHANGED})
     def put(self, request: Request, id: str, **_: Any) -> Response:
         body = LeadUpdate(data=_object(request.data), partial=True)
         body.is_valid(raise_exception=True)
@@ -193,11 +197,11 @@ class LeadView(ApiView):
         }
         return success(request, data, message="Lead updated successfully")
 
-    @extend_schema(request=LeadUpdate, summary="Change a lead", tags=["leads"], responses={200: dict})
+    @extend_schema(request=LeadUpdate, summary="Change a lead", tags=["leads"], responses={200: description.CHANGED})
     def patch(self, request: Request, id: str, **_: Any) -> Response:
         return self.put(request, id)
 
-    @extend_schema(summary="Put a lead into the bin", tags=["leads"], responses={200: dict})
+    @extend_schema(summary="Put a lead into the bin", tags=["leads"], responses={200: description.DELETED})
     def delete(self, request: Request, id: str, **_: Any) -> Response:
         lead_id = parse_id(id)
         delete_lead(lead_id=lead_id, by=self.actor)
@@ -209,7 +213,7 @@ class CountsView(ApiView):
 
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
 
-    @extend_schema(summary="Count leads by status", tags=["leads"], responses={200: dict})
+    @extend_schema(summary="Count leads by status", tags=["leads"], responses={200: description.COUNTS})
     def get(self, request: Request, **_: Any) -> Response:
         return success(request, [{"status": status.code, "count": number} for status, number in counts_by_status(self.actor)])
 
@@ -220,11 +224,11 @@ class UnassignedView(ApiView):
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
     owner: ClassVar[str] = "none"
 
-    @extend_schema(summary="List leads of nobody", tags=["leads"], parameters=_LIST_PARAMETERS, responses={200: dict})
+    @extend_schema(summary="List leads of nobody", tags=["leads"], parameters=_LIST_PARAMETERS, responses={200: description.LEAD_ROWS})
     def get(self, request: Request, **_: Any) -> Response:
         leads, params = listed(request, self.actor, {"assigned_to": self.owner, "assigned_user_id": ""})
-        limit = whole_number(params, "limit", default=50, least=1, most=MAX_LIMIT)
-        offset = whole_number(params, "offset", default=0, least=0, most=10**9)
+        limit = whole(params, "limit", default=50, least=1, most=MAX_LIMIT)
+        offset = whole(params, "offset", default=0, least=0, most=10**9)
         page = leads.listing.page(limit=limit, offset=offset, cursor=params.get("cursor") or None)
         now = datetime.now(UTC)
         rows = [list_out(row, now) for row in rows_in_order(page.ids)]
@@ -242,7 +246,7 @@ class MyLeadsView(UnassignedView):
 
     owner = "me"
 
-    @extend_schema(summary="List the caller's leads", tags=["leads"], parameters=_LIST_PARAMETERS, responses={200: dict})
+    @extend_schema(summary="List the caller's leads", tags=["leads"], parameters=_LIST_PARAMETERS, responses={200: description.LEAD_ROWS})
     def get(self, request: Request, **_: Any) -> Response:
         return super().get(request)
 
@@ -253,10 +257,13 @@ class PipelineView(ApiView):
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
 
     @extend_schema(
-        summary="Leads by status", tags=["leads"], parameters=[OpenApiParameter("limit", int, default=50)], responses={200: dict}
+        summary="Leads by status",
+        tags=["leads"],
+        parameters=[OpenApiParameter("limit", int, default=50)],
+        responses={200: description.PIPELINE},
     )
     def get(self, request: Request, **_: Any) -> Response:
-        limit = whole_number(request.query_params, "limit", default=50, least=1, most=MAX_LIMIT)
+        limit = whole(request.query_params, "limit", default=50, least=1, most=MAX_LIMIT)
         counts = counts_by_status(self.actor)
         now = datetime.now(UTC)
         ids = {

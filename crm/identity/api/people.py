@@ -16,7 +16,6 @@ from crm.identity.api.output import (
     ROLE,
     TEAM,
     USER,
-    described,
     invitation_out,
     key_out,
     preferences_out,
@@ -35,6 +34,7 @@ from crm.identity.selectors import (
 )
 from crm.identity.services import people
 from crm.identity.services.invitations import invite_user
+from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.paging import PAGE_PARAMETERS, paged
 from crm.rest.serializers import read

@@ -6,12 +6,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm.identity.api import inputs
-from crm.identity.api.output import SESSION, described, session_out
+from crm.identity.api.output import SESSION, session_out
 from crm.identity.api.signing import own_session
 from crm.identity.authentication import session_of
 from crm.identity.selectors import open_sessions
 from crm.identity.services.signin import end_session
 from crm.identity.tokens import read_access
+from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.paging import PAGE_PARAMETERS, paged
 from crm.rest.serializers import read

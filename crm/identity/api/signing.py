@@ -8,17 +8,7 @@ from rest_framework.response import Response
 
 from crm.errors import Forbidden
 from crm.identity.api import inputs
-from crm.identity.api.output import (
-    REGISTERED,
-    SIGNED_IN,
-    TOKENS,
-    USER,
-    component,
-    described,
-    signed_in_out,
-    tokens_out,
-    userinfo_out,
-)
+from crm.identity.api.output import REGISTERED, SIGNED_IN, TOKENS, USER, signed_in_out, tokens_out, userinfo_out
 from crm.identity.enums import SessionKind
 from crm.identity.middleware import client_of
 from crm.identity.models import AuthSession
@@ -36,6 +26,7 @@ from crm.identity.services.signin import (
     verify_and_sign_in,
 )
 from crm.identity.tokens import Tokens, access_lifetime
+from crm.rest.description import component, described
 from crm.rest.envelope import success
 from crm.rest.serializers import read
 from crm.rest.views import ApiView, OpenApiView

@@ -8,8 +8,9 @@ from rest_framework.response import Response
 
 from crm.errors import NotFound
 from crm.identity.api import inputs
-from crm.identity.api.output import CONFIG, TENANT, config_out, described, tenant_out
+from crm.identity.api.output import CONFIG, TENANT, config_out, tenant_out
 from crm.identity.services.tenants import update_tenant
+from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.paging import PAGE_PARAMETERS, paged
 from crm.rest.serializers import read
