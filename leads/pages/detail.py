@@ -1,5 +1,6 @@
 """One lead: its page, the peek beside the list, and editing in place."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -13,15 +14,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.selectors import Change, history_of
-from crm.errors import DomainError, InvalidInput
+from crm.errors import DomainError, Forbidden, InvalidInput
 from crm.identity.selectors import active_users
 from crm.normal import international
 from crm.registry import sections
-from crm.web.pages import UNPROCESSABLE, Page
+from crm.web.pages import UNPROCESSABLE, Page, safe_next
 from leads.api.output import timeline_out
 from leads.enums import StatusCategory
 from leads.filters import SORTS, LeadList
-from leads.models import Lead
+from leads.models import Lead, LeadStatus
 from leads.pages.listing import follow_up_choices
 from leads.permissions import CHANGE, DELETE, VIEW
 from leads.selectors import arrivals_of, exact_duplicates, next_statuses, vocabulary
@@ -46,22 +47,24 @@ class LeadPage(Page):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
         changes = history_of(lead)
+        words = vocabulary().statuses
+        show = request.GET.get("show", "")
         return self.show(
             {
                 "lead": lead,
                 "phone_shown": international(lead.phone),
-                "stages": _stages(lead, changes),
-                "timeline": _timeline(lead, changes, kind=request.GET.get("show", "")),
-                "show": request.GET.get("show", ""),
+                "stages": _stages(lead, changes, words),
+                "timeline": _timeline(lead, changes, words, kind=show),
+                "show": show,
+                "shows": (("", _("Everything")), ("changes", _("Changes")), ("arrivals", _("Arrivals"))),
+                "lost_reason": dict(LOST_REASONS).get(lead.lost_reason, lead.lost_reason),
                 "duplicates": exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk),
                 "aside": [
                     {"template": item.template, "data": item.build(lead, self.actor)} for item in sections.of("leads.Lead") if item.template
                 ],
                 "details": _details(lead),
-                "link": reverse("leads:detail", args=[lead.pk]),
                 "arrival": arrivals_of(lead).first(),
                 "lost_reasons": LOST_REASONS,
-                "follow_ups": follow_up_choices(),
                 "can_change": self.actor.can(CHANGE),
                 "can_delete": self.actor.can(DELETE),
                 **_neighbours(request, lead, self.actor),
@@ -78,7 +81,8 @@ class PeekPage(Page):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
         changes = history_of(lead, most=6)
-        return self.show({"lead": lead, "phone_shown": international(lead.phone), "timeline": _timeline(lead, changes, kind="")[:5]})
+        timeline = _timeline(lead, changes, vocabulary().statuses, kind="")[:5]
+        return self.show({"lead": lead, "phone_shown": international(lead.phone), "timeline": timeline})
 
 
 def _details(lead: Lead) -> list[dict[str, Any]]:
@@ -99,12 +103,11 @@ def _details(lead: Lead) -> list[dict[str, Any]]:
     return [{**item, "edit": reverse("leads:field", args=[lead.pk, item["name"]])} for item in shown]
 
 
-def _stages(lead: Lead, changes: list[Change]) -> list[dict[str, Any]]:
+def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> list[dict[str, Any]]:
     """The stage bar: open statuses in order, with the time spent, then won and lost."""
     spent, current = _time_spent(lead, changes)
     allowed = {status.pk for status in next_statuses(lead.status)}
     stages = []
-    words = vocabulary().statuses
     passed = lead.status.category == StatusCategory.WON
     for status in words:
         is_current = status.pk == lead.status_id
@@ -116,10 +119,12 @@ def _stages(lead: Lead, changes: list[Change]) -> list[dict[str, Any]]:
                 and lead.status.category == StatusCategory.OPEN
             )
         )
+        closed = f" is-{status.category}" if is_current and status.category != StatusCategory.OPEN else ""
         stages.append(
             {
                 "status": status,
-                "state": "is-current" if is_current else "is-done" if before and status.category == StatusCategory.OPEN else "",
+                "state": f"is-current{closed}" if is_current else "is-done" if before and status.category == StatusCategory.OPEN else "",
+                "is_current": is_current,
                 "spent": current if is_current else spent.get(status.label),
                 "allowed": status.pk in allowed,
             }
@@ -148,7 +153,8 @@ _ICONS = {
 }
 
 
-def _timeline(lead: Lead, changes: list[Change], *, kind: str) -> list[dict[str, Any]]:
+def _timeline(lead: Lead, changes: list[Change], words: Iterable[LeadStatus], *, kind: str) -> list[dict[str, Any]]:
+    codes = {status.label: status.code for status in words}
     entries = timeline_out(lead, changes, list(arrivals_of(lead)[:50]), datetime.now(UTC))
     if kind == "changes":
         entries = [entry for entry in entries if entry["category"] != "engagement"]
@@ -159,6 +165,10 @@ def _timeline(lead: Lead, changes: list[Change], *, kind: str) -> list[dict[str,
     for entry in entries:
         own = timezone.localdate(entry["timestamp"])
         entry["icon"] = _ICONS[entry["activity_type"]]
+        if entry["activity_type"] == "status_changed":
+            step = next(change for change in entry["data"]["changes"] if change["field"] == "status")
+            entry["step"] = {**step, "old_code": codes.get(step["old"], ""), "new_code": codes.get(step["new"], "")}
+            entry["besides"] = [change for change in entry["data"]["changes"] if change is not step]
         entry["new_day"] = None if own == day else "today" if own == today else "yesterday" if own == today - timedelta(days=1) else own
         day = own
     return entries
@@ -166,25 +176,26 @@ def _timeline(lead: Lead, changes: list[Change], *, kind: str) -> list[dict[str,
 
 def _neighbours(request: HttpRequest, lead: Lead, actor: Any) -> dict[str, Any]:
     """Previous and next in the list whose query the link carried as `from`."""
-    query = dict(parse_qsl(request.GET.get("from", "")[:2000]))
     if "from" not in request.GET:
-        return {"back_url": reverse("leads:list")}
+        return {"back_url": reverse("leads:list"), "in_list": False}
+    pairs = parse_qsl(request.GET["from"][:2000])
+    query = dict(pairs)
     sort = query.get("sort", "-created_at")
     name, descending = sort.lstrip("-"), sort.startswith("-")
-    back = f"{reverse('leads:list')}?{urlencode(query)}" if query else reverse("leads:list")
+    back = f"{reverse('leads:list')}?{urlencode(pairs)}" if pairs else reverse("leads:list")
     if name not in SORTS:
         name, descending = "created_at", True
     try:
         forth = LeadList(params=query, actor=actor, sort=name, descending=descending).listing.beside(lead)
         aback = LeadList(params=query, actor=actor, sort=name, descending=not descending).listing.beside(lead)
     except InvalidInput:
-        return {"back_url": back}
+        return {"back_url": back, "in_list": False}
     tail = f"?{urlencode({'from': request.GET['from']})}"
 
     def url(pk: int | None) -> str:
         return reverse("leads:detail", args=[pk]) + tail if pk else ""
 
-    return {"back_url": back, "next_url": url(forth), "previous_url": url(aback)}
+    return {"back_url": back, "in_list": True, "next_url": url(forth), "previous_url": url(aback)}
 
 
 # --- editing in place ---
@@ -243,7 +254,7 @@ def _initial(name: str, lead: Lead) -> Any:
 
 
 class FieldPage(Page):
-    """A field in place: GET shows it, GET with `edit` its form, POST saves it. Without scripts POST goes back to the lead."""
+    """A field in place: GET answers its form, POST saves it and answers its value. Without scripts POST goes back to the lead."""
 
     capability = VIEW
     template = "leads/lead_field.html"
@@ -252,7 +263,7 @@ class FieldPage(Page):
         lead = find_lead(lead_id=pk, by=self.actor)
         form = InlineForm(name=name, lead=lead)
         if not self.actor.can(CHANGE):
-            return self.show(_value_context(lead, name), part="value")
+            raise Forbidden("Your role does not allow this.")
         return self.show({"lead": lead, "form": form, "field": form[name], "name": name}, part="form")
 
     def post(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
@@ -266,7 +277,9 @@ class FieldPage(Page):
             else:
                 if not request.htmx:  # type: ignore[attr-defined]
                     return redirect("leads:detail", pk)
-                return self.show(_value_context(edited.lead, name), part="value")
+                answer = self.show(_value_context(edited.lead, name), part="value")
+                answer.headers["HX-Trigger"] = "lead-changed"
+                return answer
         if not request.htmx:  # type: ignore[attr-defined]
             messages.error(request, next(iter(form.errors.values()))[0])
             return redirect("leads:detail", pk)
@@ -301,23 +314,40 @@ class MovePage(Page):
         return self.back(request, pk)
 
     def back(self, request: HttpRequest, pk: int) -> HttpResponse:
-        target = request.POST.get("next") or reverse("leads:detail", args=[pk])
-        return redirect(target if target.startswith("/") and not target.startswith("//") else "/")
+        return redirect(safe_next(request, default=reverse("leads:detail", args=[pk])))
 
 
 class FollowUpPage(MovePage):
-    """Done with a follow-up, or put it off."""
+    """Done with a follow-up, or put it off. The message offers to take it back, which posts the moments as they were."""
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        step = next((span for code, _label, span in follow_up_choices() if code == request.POST.get("in")), None)
+        before = find_lead(lead_id=pk, by=self.actor)
+        was = {"next_follow_up_at": before.next_follow_up_at, "last_contact_at": before.last_contact_at}
+        if "was" in request.GET:
+            edited = edit_lead(lead_id=pk, data={name: _moment(request.GET.get(name, "")) for name in was}, by=self.actor)
+            messages.info(request, _("%(name)s is back in the queue.") % {"name": edited.lead.display_name})
+            return self.back(request, pk)
+        step = next(((label, span) for code, label, span in follow_up_choices() if code == request.POST.get("in")), None)
         now = timezone.now()
-        data: dict[str, Any] = {"next_follow_up_at": now + step if step else None}
-        if step is None:
-            data["last_contact_at"] = now
+        data: dict[str, Any] = {"next_follow_up_at": now + step[1]} if step else {"next_follow_up_at": None, "last_contact_at": now}
         edited = edit_lead(lead_id=pk, data=data, by=self.actor)
-        text = _("Follow-up with %(name)s put off.") if step else _("Follow-up with %(name)s done.")
-        messages.success(request, text % {"name": edited.lead.display_name})
+        text = (
+            _("%(name)s put off: %(when)s.") if step
+            else _("%(name)s noted as contacted.") if request.POST.get("in") == "contacted"
+            else _("Follow-up with %(name)s done.")
+        )  # fmt: skip
+        moments = {name: at.isoformat() for name, at in was.items() if at}
+        undo = f"{reverse('leads:follow-up', args=[pk])}?{urlencode({'was': 1, 'next': '/', **moments})}"
+        messages.success(request, text % {"name": edited.lead.display_name, "when": step[0].lower() if step else ""}, extra_tags=undo)
         return self.back(request, pk)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 class DeletePage(Page):

@@ -8,34 +8,39 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from crm.errors import InvalidInput
+from crm.normal import international
 from crm.web.pages import Page
 from leads.filters import SORTS, LeadFilters, LeadList
-from leads.permissions import ADD, IMPORT, VIEW
+from leads.permissions import ADD, CHANGE, DELETE, IMPORT, VIEW
 from leads.selectors import leads_in_order
 
 PAGE_SIZE = 50
 # The columns beside the name: code, heading, the sort behind the heading.
-COLUMNS: dict[str, tuple[str, str]] = {
-    "company": ("Company", "company"),
-    "status": ("Status", ""),
-    "priority": ("Priority", "priority"),
-    "score": ("Score", "score"),
-    "phone": ("Phone", ""),
-    "email": ("E-mail", ""),
-    "source": ("Source", ""),
-    "owner": ("Owner", ""),
-    "tags": ("Tags", ""),
-    "follow_up": ("Next follow-up", "next_follow_up"),
-    "contacted": ("Last contact", "last_contact"),
-    "created": ("Created", "created_at"),
+COLUMNS: dict[str, tuple[Any, str]] = {
+    "company": (gettext_lazy("Company"), "company"),
+    "status": (gettext_lazy("Status"), ""),
+    "priority": (gettext_lazy("Priority"), "priority"),
+    "score": (gettext_lazy("Score"), "score"),
+    "phone": (gettext_lazy("Phone"), ""),
+    "email": (gettext_lazy("E-mail"), ""),
+    "source": (gettext_lazy("Source"), ""),
+    "owner": (gettext_lazy("Owner"), ""),
+    "tags": (gettext_lazy("Tags"), ""),
+    "follow_up": (gettext_lazy("Next follow-up"), "next_follow_up"),
+    "contacted": (gettext_lazy("Last contact"), "last_contact"),
+    "created": (gettext_lazy("Created"), "created_at"),
 }
 SHOWN = ("company", "status", "score", "phone", "owner", "follow_up", "created")
-_IN_MENU = (
-    "status", "assigned_to", "priority", "lead_source", "platform", "industry", "company_size", "grade", "score_min", "score_max",
-    "created_after", "created_before", "follow_up_before", "tags",
-)  # fmt: skip
+# The filter menu, a row a group.
+_IN_MENU: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (gettext_lazy("Sales"), ("status", "assigned_to", "priority", "tags")),
+    (gettext_lazy("Score"), ("grade", "score_min", "score_max")),
+    (gettext_lazy("Dates"), ("follow_up_before", "created_after", "created_before")),
+    (gettext_lazy("Origin and company"), ("lead_source", "platform", "industry", "company_size")),
+)
 # Sorts in which the most wanted comes last.
 _ASCENDING = {"name", "company", "next_follow_up"}
 
@@ -79,9 +84,13 @@ class LeadListPage(Page):
             page = leads.listing.page(limit=PAGE_SIZE)
         shown = self._number(params.get("shown", "")) if params.get("cursor") else 0
         rows = leads_in_order(page.ids)
-        kept = {name: text for name, text in params.items() if name not in ("cursor", "shown") and text}
+        columns = [code for code in COLUMNS if code in request.GET.getlist("col")] or list(SHOWN)
+        chosen = columns if columns != list(SHOWN) else []
+        kept: dict[str, Any] = {name: text for name, text in params.items() if name not in ("cursor", "shown", "col") and text}
+        if chosen:
+            kept["col"] = chosen
         more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(rows)}, doseq=True)}" if page.next_cursor else ""
-        columns = [code for code in request.GET.getlist("col") if code in COLUMNS] or list(SHOWN)
+        list_query = urlencode(kept, doseq=True)
         context = {
             "leads": rows,
             "columns": [(code, *COLUMNS[code]) for code in columns],
@@ -91,25 +100,29 @@ class LeadListPage(Page):
             "total": leads.total(),
             "sort": sort,
             "descending": descending,
-            "list_query": urlencode(kept, doseq=True),
+            "list_query": list_query,
+            "from_query": urlencode({"from": list_query}),
+            "phones": {lead.pk: international(lead.phone) for lead in rows if lead.phone} if "phone" in columns else {},
             "problem": problem,
             "can_add": self.actor.can(ADD),
+            "can_change": self.actor.can(CHANGE),
         }
         if request.htmx and params.get("cursor"):  # type: ignore[attr-defined]
-            return self.show(context, part="rows")
-        return self.show({**context, **self._furniture(params, leads)})
+            return self.show({**context, "rows_only": True}, part="rows")
+        return self.show({**context, **self._furniture(params, leads, kept)})
 
-    def _furniture(self, params: dict[str, str], leads: LeadList) -> dict[str, Any]:
-        fields = [self._control(name, params) for name in _IN_MENU]
+    def _furniture(self, params: dict[str, str], leads: LeadList, kept: dict[str, Any]) -> dict[str, Any]:
+        groups = [(title, [self._control(name, params) for name in names]) for title, names in _IN_MENU]
+        fields = [field for _title, group in groups for field in group]
         applied = leads.narrowing.applied
         return {
             "views": self._views(params),
-            "fields": fields,
+            "field_groups": groups,
             "chips": [
                 {
                     "label": LeadFilters.filters[LeadFilters.aliases.get(name, name)].label,
                     "value": self._shown(name, text, fields),
-                    "key": name,
+                    "remove": f"?{urlencode({key: value for key, value in kept.items() if key != name}, doseq=True)}",
                 }
                 for name, text in applied.items()
                 if name != "search"
@@ -125,7 +138,10 @@ class LeadListPage(Page):
                 for name, item in SORTS.items()
             ],
             "can_import": self.actor.can(IMPORT),
-            "hidden": [(name, text) for name, text in params.items() if name in ("sort",) and text],
+            "can_delete": self.actor.can(DELETE),
+            # What each of the two forms over the list passes on for the other.
+            "kept_by_filters": [("sort", params.get("sort", "")), *(("col", code) for code in kept.get("col", ()))],
+            "kept_by_columns": [(name, text) for name, text in params.items() if text and name not in ("col", "cursor", "shown")],
         }
 
     def _control(self, name: str, params: dict[str, str]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from crm.errors import NotFound
 from crm.filters import split_words
 from crm.identity.models import User
 from crm.identity.selectors import active_users
-from crm.web.pages import FormPage, Page
+from crm.web.pages import Page
+from crm.web.settings_pages import SettingsFormPage, SettingsFrame
 from leads.models import Arrival, WebForm
 from leads.permissions import FORMS
 from leads.services.forms import (
@@ -60,7 +61,7 @@ class SourceForm(forms.Form):
         field.queryset = active_users()
 
 
-class SourcesPage(Page):
+class SourcesPage(SettingsFrame):
     """All web forms, with what came in by each lately."""
 
     capability = FORMS
@@ -72,7 +73,7 @@ class SourcesPage(Page):
         )
 
 
-class SourcePage(FormPage):
+class SourcePage(SettingsFormPage):
     """One web form: settings, key, snippet, preview."""
 
     capability = FORMS

@@ -29,6 +29,7 @@ on("keydown", "form.inline-form", (event, form) => {
   event.stopPropagation();
   restore(form);
 });
+on("click", "[data-edit-cancel]", (event, button) => restore(button.form));
 on("change", "form.inline-form select", (event, select) => select.form.requestSubmit());
 on("focusout", "form.inline-form", (event, form) => {
   if (form.contains(event.relatedTarget)) return;

@@ -56,7 +56,10 @@ export function showSheet() {
   const text = dialog.dataset;
   const found = shortcuts();
   const fixed = [{ keys: "mod+k", label: text.palette }, { keys: "?", label: text.sheet }];
-  const lists = one("[data-list]") ? all("[data-keys]", one("[data-keys-lists]", dialog).content).map((row) => ({ keys: row.dataset.keys, label: row.textContent })) : [];
+  const lists = one("[data-list]") ? all("[data-keys]", one("[data-keys-lists]", dialog).content).map((row) => ({ keys: row.dataset.keys, label: row.textContent }))
+    .filter(({ keys }) => (keys !== "x" || one("[data-select-row]")) && (keys !== "p" || one("[data-peek]"))) : [];
+  const ofRows = new Map(all("[data-row-key]").map((element) => [element.dataset.rowKey, element.dataset.rowLabel || labelOf(element)]));
+  ofRows.forEach((label, keys) => lists.push({ keys, label }));
   one("[data-keys-sheet]", dialog).replaceChildren(
     ...group(text.page, found.filter((item) => item.group === "page")),
     ...group(text.lists, lists),

@@ -34,6 +34,26 @@ document.addEventListener("keydown", (event) => {
 });
 on("focusin", "[data-row]", (event, row) => { if (row.closest("[data-list]")) setCurrent(row, { focus: false }); });
 
+/* When htmx takes the current row away, the next one takes its place; after "Load more" the first new row does. */
+let gone = null;
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  gone = null;
+  const list = one("[data-list]", detail.target) || detail.target.closest("[data-list]");
+  if (!list) return;
+  const row = one(".is-current", list);
+  if (detail.requestConfig?.elt?.closest?.(".list-foot")) gone = { at: rowsOf(list).length, focus: true };
+  else if (row && detail.target.contains(row)) gone = { at: rowsOf(list).indexOf(row), focus: row.contains(document.activeElement) };
+});
+document.addEventListener("htmx:afterSettle", () => {
+  const list = gone && one("[data-list]");
+  if (list && !one(".is-current:focus-within", list)) {
+    const rows = rowsOf(list);
+    const row = rows[Math.min(gone.at, rows.length - 1)];
+    if (row) setCurrent(row, { focus: gone.focus });
+  }
+  gone = null;
+});
+
 /* Selection */
 const boxes = (scope) => all("input[data-select-row]", scope);
 const scopeOf = (element) => element.closest(".list") || document;
