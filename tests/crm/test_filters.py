@@ -133,4 +133,4 @@ def test_any_text_is_read_or_refused_by_name(params):
     try:
         Sweets.read(params, me=1)
     except InvalidInput as refusal:
-        assert set(refusal.problems) <= set(params)
+        assert set(refusal.problems) <= set(params)  # noqa: PT017
