@@ -181,6 +181,11 @@ class Lead(TenantOwned):
             models.Index(
                 fields=["tenant", "status", "priority", "lead_source", "industry", "platform_key"], name="leads_by_facets", condition=_LIVE
             ),
+            models.Index(
+                fields=["tenant", "owner", "next_follow_up_at", "id"],
+                name="leads_due",
+                condition=_LIVE & Q(next_follow_up_at__isnull=False),
+            ),
             models.Index(fields=["tenant", "email_key"], name="leads_by_email", condition=_LIVE & ~Q(email_key="")),
             models.Index(fields=["tenant", "phone"], name="leads_by_phone", condition=_LIVE & ~Q(phone="")),
             models.Index(fields=["tenant", "deleted_at", "id"], name="leads_bin", condition=Q(deleted_at__isnull=False)),

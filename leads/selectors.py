@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
 
 from crm.actors import Actor
 from crm.normal import email_key
-from crm.tenancy.scope import current_tenant_id
+from crm.tenancy.scope import current_scope, current_tenant_id
 from crm.words import word_key
-from leads.enums import COARSE_STATUSES
+from leads.enums import COARSE_STATUSES, StatusCategory
 from leads.models import (
     Arrival,
     Lead,
@@ -105,7 +107,36 @@ def row_of(lead: Lead) -> dict[str, Any]:
     }
 
 
+def due_leads(actor: Actor, *, since: datetime | None = None, before: datetime, most: int) -> list[Lead]:
+    """The actor's own open leads with a follow-up in a span of time, the more important first, then the earlier."""
+    leads = Lead.objects.live().filter(owner_id=actor.user_id, next_follow_up_at__lt=before, status_id__in=open_status_ids())
+    if since is not None:
+        leads = leads.filter(next_follow_up_at__gte=since)
+    return leads_in_order(list(leads.order_by("-priority", "next_follow_up_at", "pk").values_list("pk", flat=True)[:most]))
+
+
+def fresh_leads(actor: Actor, *, since: datetime, most: int) -> list[Lead]:
+    """New leads since then, the actor's own or nobody's, with whom nobody has spoken and which nobody put off.
+
+    The newest `most` of each, the best of them first.
+    """
+    if not actor.can(VIEW):
+        return []
+    new_ids = [status.pk for status in vocabulary().statuses if status.code == "new"]
+    ids: list[int] = []
+    for owner in ({"owner_id": actor.user_id}, {"owner_id": None}):
+        leads = Lead.objects.live().filter(**owner, status_id__in=new_ids, last_contact_at=None, created_at__gte=since)
+        leads = leads.exclude(next_follow_up_at__gt=timezone.now())
+        ids += leads.order_by("-created_at", "-pk").values_list("pk", flat=True)[:most]
+    return sorted(leads_in_order(ids), key=lambda lead: (lead.priority, lead.score, lead.created_at), reverse=True)[:most]
+
+
 # --- vocabularies ---
+
+
+def open_status_ids() -> list[int]:
+    """The statuses of leads that are neither won nor lost."""
+    return [status.pk for status in vocabulary().statuses if status.category == StatusCategory.OPEN]
 
 
 @dataclass(frozen=True)
@@ -138,7 +169,12 @@ class Vocabulary:
 
 
 def vocabulary() -> Vocabulary:
-    return Vocabulary(tuple(LeadStatus.objects.filter(is_active=True)))
+    """The open tenant's active statuses, read once for the work in progress."""
+    memo = current_scope().memo
+    if "leads.vocabulary" not in memo:
+        memo["leads.vocabulary"] = Vocabulary(tuple(LeadStatus.objects.filter(is_active=True)))
+    found: Vocabulary = memo["leads.vocabulary"]
+    return found
 
 
 def next_statuses(status: LeadStatus) -> list[LeadStatus]:

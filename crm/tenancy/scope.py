@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from django.db import connections, transaction
@@ -28,6 +29,8 @@ class Scope:
     actor: Actor | None = None
     request_id: str = ""
     operation_id: int | None = None
+    # What was loaded once for the work in progress, such as the tenant's statuses. Gone with the scope.
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def history_context(self) -> str:
         actor = self.actor
@@ -75,7 +78,8 @@ def tenant_scope(
         if outer.tenant_id != tenant_id:
             raise WrongTenant(f"Tenant {outer.tenant_id} is open; {tenant_id} was asked for.")
         by, request_id, operation_id = by or outer.actor, request_id or outer.request_id, operation_id or outer.operation_id
-    scope = Scope(tenant_id=tenant_id, actor=by, request_id=request_id, operation_id=operation_id)
+    memo = outer.memo if outer is not None else {}
+    scope = Scope(tenant_id=tenant_id, actor=by, request_id=request_id, operation_id=operation_id, memo=memo)
     nested = connections[using].in_atomic_block
     token = _scope.set(scope)
     try:
