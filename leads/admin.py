@@ -40,7 +40,10 @@ class LeadAdmin(TenantModelAdmin):
     fieldsets = (
         (None, {"fields": ("page", "status", "owner", "score", "quality_grade", "lifecycle_stage")}),
         (_("Lead"), {"fields": _EDITED}),
-        (_("Source"), {"fields": ("platform_key", "source_page_id", "raw_field_data", "created_via", "created_by", "created_at", "updated_at")}),
+        (
+            _("Source"),
+            {"fields": ("platform_key", "source_page_id", "raw_field_data", "created_via", "created_by", "created_at", "updated_at")},
+        ),
     )
     readonly_fields = (
         "page", "status", "owner", "score", "quality_grade", "lifecycle_stage", "platform_key", "source_page_id", "raw_field_data", "created_via",

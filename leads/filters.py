@@ -216,14 +216,18 @@ class LeadList:
             texts=self.narrowing.texts,
         )
 
+    @property
+    def in_ledger(self) -> bool:
+        """Whether the ledger knows all the facets asked for, so that the total costs next to nothing."""
+        plain = not self.narrowing.texts and not self.with_deleted and "lost_reason" not in str(self.narrowing.q)
+        return plain and set(self.narrowing.values) <= _COUNTED
+
     def total(self) -> int:
-        """The exact number: from the ledger where it knows all the facets asked for, else counted."""
-        asked = set(self.narrowing.values)
-        if self.with_deleted or "lost_reason" in str(self.narrowing.q):
-            return self.listing.count()
-        if not self.narrowing.texts and asked <= _COUNTED:
+        """The exact number: from the ledger where it can tell, else counted."""
+        if self.in_ledger:
             return self._total_from_ledger()
-        if len(self.narrowing.texts) == 1 and len(asked) == 1 and self.actor.can(SEE_ALL):
+        only_a_text = len(self.narrowing.texts) == 1 and len(self.narrowing.values) == 1
+        if only_a_text and not self.with_deleted and self.actor.can(SEE_ALL):
             return self.narrowing.texts[0].count()
         return self.listing.count()
 

@@ -6,6 +6,7 @@ app_name = "leads"
 urlpatterns = [
     path("", today.TodayPage.as_view(), name="today"),
     path("leads", listing.LeadListPage.as_view(), name="list"),
+    path("leads/count", listing.LeadCountPage.as_view(), name="count"),
     path("leads/new", forms.NewLeadPage.as_view(), name="new"),
     path("leads/import", forms.ImportPage.as_view(), name="import"),
     path("leads/bin", forms.BinPage.as_view(), name="bin"),

@@ -142,7 +142,9 @@ class ImportForm(forms.Form):
     """A file and what to do with it."""
 
     file = forms.FileField(
-        label=_("File"), help_text=_("CSV with a header row, any size. Columns are matched by their names; others become further fields.")
+        label=_("File"),
+        help_text=_("CSV with a header row, any size. Columns are matched by their names; others become further fields."),
+        error_messages={"required": _("Choose a file first.")},
     )
     on_duplicate = forms.ChoiceField(
         label=_("Leads that are there already"),

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from crm.errors import InvalidInput
 from crm.normal import international
 from crm.web.pages import Page
+from crm.web.templatetags.ui import number
 from leads.filters import SORTS, LeadFilters, LeadList
 from leads.permissions import ADD, CHANGE, DELETE, IMPORT, VIEW
 from leads.selectors import leads_in_order
@@ -63,6 +65,19 @@ def built_in_views() -> list[dict[str, Any]]:
     ]
 
 
+class LeadCountPage(Page):
+    """How many leads a list has, for lists whose total takes longer than their rows."""
+
+    capability = VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        params = {name: request.GET.get(name, "") for name in request.GET}
+        total = LeadList(params=params, actor=self.actor).total()
+        shown = params.get("shown", "")
+        texts = {"shown": number(shown) if shown.isascii() and shown.isdigit() and len(shown) < 12 else "0", "total": number(total)}
+        return HttpResponse(_("%(shown)s of %(total)s leads") % texts, content_type="text/plain; charset=utf-8")
+
+
 class LeadListPage(Page):
     """Leads, fifty at a time, with the exact total. For htmx the next rows alone."""
 
@@ -97,7 +112,7 @@ class LeadListPage(Page):
             "column_codes": columns,
             "more_url": more,
             "shown": shown + len(rows),
-            "total": leads.total(),
+            **self._total(leads, shown + len(rows), is_last=page.next_cursor is None, query=list_query),
             "sort": sort,
             "descending": descending,
             "list_query": list_query,
@@ -110,6 +125,12 @@ class LeadListPage(Page):
         if request.htmx and params.get("cursor"):  # type: ignore[attr-defined]
             return self.show({**context, "rows_only": True}, part="rows")
         return self.show({**context, **self._furniture(params, leads, kept)})
+
+    def _total(self, leads: LeadList, shown: int, *, is_last: bool, query: str) -> dict[str, Any]:
+        """The exact total where it costs nothing; else the address that answers it once the rows are on the page."""
+        if is_last or leads.in_ledger:
+            return {"total": shown if is_last else leads.total(), "count_url": ""}
+        return {"total": "", "count_url": f"{reverse('leads:count')}?{urlencode({'shown': shown})}&{query}"}
 
     def _furniture(self, params: dict[str, str], leads: LeadList, kept: dict[str, Any]) -> dict[str, Any]:
         groups = [(title, [self._control(name, params) for name in names]) for title, names in _IN_MENU]
