@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from audit.selectors import Change, history_of
@@ -165,6 +166,8 @@ def _timeline(lead: Lead, changes: list[Change], words: Iterable[LeadStatus], *,
     for entry in entries:
         own = timezone.localdate(entry["timestamp"])
         entry["icon"] = _ICONS[entry["activity_type"]]
+        for change in entry.get("data", {}).get("changes", ()):
+            change["old"], change["new"] = _readable(change["field"], change["old"]), _readable(change["field"], change["new"])
         if entry["activity_type"] == "status_changed":
             step = next(change for change in entry["data"]["changes"] if change["field"] == "status")
             entry["step"] = {**step, "old_code": codes.get(step["old"], ""), "new_code": codes.get(step["new"], "")}
@@ -172,6 +175,19 @@ def _timeline(lead: Lead, changes: list[Change], words: Iterable[LeadStatus], *,
         entry["new_day"] = None if own == day else "today" if own == today else "yesterday" if own == today - timedelta(days=1) else own
         day = own
     return entries
+
+
+def _readable(name: str, value: Any) -> Any:
+    """A field's value as the timeline shows it."""
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value), "DATETIME_FORMAT")
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    if value and name == "phone":
+        return international(str(value))
+    return dict(LOST_REASONS).get(value, value) if name == "lost_reason" else value
 
 
 def _neighbours(request: HttpRequest, lead: Lead, actor: Any) -> dict[str, Any]:
@@ -201,6 +217,10 @@ def _neighbours(request: HttpRequest, lead: Lead, actor: Any) -> dict[str, Any]:
 # --- editing in place ---
 
 
+# Days ahead beyond which a follow-up is a slip of the keyboard.
+FARTHEST = 3660
+
+
 class InlineForm(forms.Form):
     """One field in place. Its kind follows the field's name."""
 
@@ -208,8 +228,19 @@ class InlineForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.name = name
         self.fields[name] = _inline_field(name, lead)
-        if not self.is_bound:
-            self.initial[name] = _initial(name, lead)
+        self.initial[name] = _initial(name, lead)
+
+    def clean(self) -> dict[str, Any]:
+        """A follow-up put in lies ahead; one that is overdue already may stay."""
+        data = super().clean() or {}
+        moment = data.get("follow_up")
+        if moment and "follow_up" in self.changed_data:
+            days = (timezone.localdate(moment) - timezone.localdate()).days
+            if days < 0:
+                self.add_error("follow_up", _("That day has passed."))
+            elif days > FARTHEST:
+                self.add_error("follow_up", _("Choose a day within ten years."))
+        return data
 
 
 TEXTS = {"email", "phone", "company", "title", "industry", "company_size", "website", "city", "state", "country", "lead_source", "name"}

@@ -15,13 +15,19 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (field instanceof HTMLSelectElement) { try { field.showPicker(); } catch { /* needs a gesture */ } }
 });
 
-function restore(form) {
+/* What was saved has the focus again, unless one has gone on meanwhile. */
+document.addEventListener("htmx:afterSettle", (event) => {
+  const saved = event.detail.requestConfig?.elt?.matches?.("form.inline-form") && event.target.matches?.("[data-edit]");
+  if (saved && (document.activeElement === document.body || !document.activeElement)) event.target.focus({ preventScroll: true });
+});
+
+function restore(form, { focus = true } = {}) {
   const cell = form.parentElement;
   const html = before.get(cell);
   if (html === undefined) return;
   cell.innerHTML = html;
   window.htmx?.process(cell);
-  one("[data-edit]", cell)?.focus();
+  if (focus) one("[data-edit]", cell)?.focus();
 }
 on("keydown", "form.inline-form", (event, form) => {
   if (event.key !== "Escape") return;
@@ -33,6 +39,9 @@ on("click", "[data-edit-cancel]", (event, button) => restore(button.form));
 on("change", "form.inline-form select", (event, select) => select.form.requestSubmit());
 on("focusout", "form.inline-form", (event, form) => {
   if (form.contains(event.relatedTarget)) return;
-  const untouched = [...form.elements].every((field) => !("defaultValue" in field) || field.value === field.defaultValue);
-  if (untouched && !one("select", form)) setTimeout(() => form.isConnected && restore(form), 100);
+  const untouched = () => [...form.elements].every((field) => !("defaultValue" in field) || field.value === field.defaultValue);
+  /* A list of choices takes the focus away while it is open; what is being saved stays. */
+  setTimeout(() => {
+    if (form.isConnected && untouched() && !form.contains(document.activeElement) && !form.classList.contains("htmx-request")) restore(form, { focus: false });
+  }, 150);
 });
