@@ -133,8 +133,11 @@ FORM_RENDERER = "crm.web.forms.Renderer"
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://salesmagnet@127.0.0.1/salesmagnet")}
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 if env.bool("DATABASE_POOL", default=False):
-    # Only web processes pool: Celery closes the pool at every task.
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 10}}
+    # Only web processes pool: Celery closes the pool at every task. While the database is away the pool tries again ever more
+    # seldom, up to a minute apart; giving up early, it tries anew with the next request and is back when the database is.
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 3, "reconnect_timeout": 3}
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 300
 PGHISTORY_ADMIN_ALL_EVENTS = False

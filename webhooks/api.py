@@ -50,7 +50,9 @@ class WebsiteWebhookView(OpenApiView):
         parameters=[
             OpenApiParameter("X-Form-Key", str, OpenApiParameter.HEADER, description="The form's public key"),
             OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="Makes a repeated submission the same one"),
-            OpenApiParameter("X-Signature", str, OpenApiParameter.HEADER, description="t=<epoch>,v1=<hex HMAC-SHA256 of 't.body'>, where asked for"),
+            OpenApiParameter(
+                "X-Signature", str, OpenApiParameter.HEADER, description="t=<epoch>,v1=<hex HMAC-SHA256 of 't.body'>, where asked for"
+            ),
         ],
     )
     def post(self, request: Request, **_: Any) -> Response:
@@ -86,7 +88,11 @@ class WebsiteWebhookView(OpenApiView):
             raise InvalidInput({"": ["The body must be a JSON object."]})
         # An ordinary form post: the fields of the form are the answers, `utm_*` and the page beside them.
         fields = {key: data.getlist(key)[-1] for key in data}
-        known = {key: fields.pop(key) for key in ("platform", "entity_id", "form_key", "page_url", "page_id", "source_lead_id") if key in fields}
+        # Files are not taken in; that one was attached is kept by its name.
+        fields = {key: value if isinstance(value, str) else value.name or "" for key, value in fields.items()}
+        known = {
+            key: fields.pop(key) for key in ("platform", "entity_id", "form_key", "page_url", "page_id", "source_lead_id") if key in fields
+        }
         utm = {key[4:]: fields.pop(key) for key in list(fields) if key.startswith("utm_")}
         known.setdefault("page_url", request.headers.get("Referer", ""))
         return {**known, "utm": utm, "answers": fields}

@@ -91,7 +91,7 @@ def _addressee(submission: Submission) -> tuple[int, int | None]:
             raise UnknownForm("No form has this key.", field="form_key")
         return found
     entity_id = submission.payload.get("entity_id")
-    if isinstance(entity_id, str) and entity_id.isdigit():
+    if isinstance(entity_id, str) and entity_id.isdecimal():
         entity_id = int(entity_id[:18])
     if not isinstance(entity_id, int) or isinstance(entity_id, bool):
         raise InvalidInput({"entity_id": ["Name the tenant by its number, or send a form key in X-Form-Key."]})
@@ -115,7 +115,15 @@ def _draft_of(payload: dict[str, Any], answers: dict[str, Any], form: WebForm | 
     for key, value in answers.items():
         name = field_named(str(key))
         name = name if name in _FROM_FORMS else None
-        text = value if isinstance(value, str) else orjson.dumps(value).decode() if isinstance(value, dict | list) else "" if value is None else str(value)
+        text = (
+            value
+            if isinstance(value, str)
+            else orjson.dumps(value).decode()
+            if isinstance(value, dict | list)
+            else ""
+            if value is None
+            else str(value)
+        )
         if name and not values.get(name):
             values[name] = text[:50_000]
         elif key != HONEYPOT and text:
@@ -157,7 +165,8 @@ def _submission_id(submission: Submission, now: datetime | None = None) -> str:
     if given:
         return clean_text(given)[:128]
     content = orjson.dumps(
-        [submission.payload.get("page_url"), submission.payload.get("page_id"), submission.payload.get("answers")], option=orjson.OPT_SORT_KEYS
+        [submission.payload.get("page_url"), submission.payload.get("page_id"), submission.payload.get("answers")],
+        option=orjson.OPT_SORT_KEYS,
     )
     minute = int((now or timezone.now()).timestamp() // 60)
     return "hash:" + hashlib.blake2b(content + str(minute).encode(), digest_size=24).hexdigest()
@@ -176,5 +185,3 @@ def _storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key.replace("\x00", ""): _storable(item) for key, item in value.items()}
     return value
-
-

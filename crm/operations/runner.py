@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -77,6 +77,9 @@ def run(operation_id: int) -> None:
             Claim.objects.filter(operation_id=operation_id).update(held_until=timezone.now() + LEASE)
     except DomainError as refusal:
         _fail(tenant_id, operation_id, refusal.message)
+    except (OperationalError, InterfaceError) as error:
+        # The database went away or broke off the work; the chunk left nothing behind. The lease runs out and the sweep goes on from there.
+        log.warning("operation_interrupted", operation=operation_id, error=str(error))
     except Exception as error:
         log.exception("operation_failed", operation=operation_id)
         _fail(tenant_id, operation_id, f"Stopped by an error: {type(error).__name__}. Everything before it is kept.")

@@ -1,7 +1,9 @@
 """Error answers, in the shape of the door that was used."""
 
+import sys
 from typing import Any
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
@@ -12,6 +14,7 @@ _TEXTS = {
     403: ("FORBIDDEN", "You do not have permission to do this."),
     404: ("NOT_FOUND", "Not found."),
     500: ("INTERNAL_ERROR", "Something went wrong on our side."),
+    503: ("TEMPORARILY_UNAVAILABLE", "The database is busy. Please try again."),
 }
 
 
@@ -36,7 +39,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, 500)
+    # Django hands no exception over, but calls this while handling it. A database that is away is no bug and passes.
+    if not isinstance(sys.exc_info()[1], OperationalError):
+        return _answer(request, 500)
+    answer = _answer(request, 503)
+    answer["Retry-After"] = "5"
+    return answer
 
 
 def csrf_failure(request: HttpRequest, reason: str = "", **_: Any) -> HttpResponse:

@@ -107,8 +107,9 @@ def check_signature(form: WebForm, *, body: bytes, header: str, now: float | Non
     parts: dict[str, Any] = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
     stamp = parts.get("t", "")
     expected = hmac.new(form.signing_secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    fresh = stamp.isdigit() and abs((now or time.time()) - int(stamp[:12])) <= SIGNATURE_AGE
-    if not fresh or not hmac.compare_digest(expected, parts.get("v1", "")):
+    fresh = stamp.isdecimal() and abs((now or time.time()) - int(stamp[:12])) <= SIGNATURE_AGE
+    # As bytes: texts are compared only where they are ASCII, which a header need not be.
+    if not fresh or not hmac.compare_digest(expected.encode(), parts.get("v1", "").encode()):
         raise Forbidden("The signature is missing, wrong or too old.")
 
 

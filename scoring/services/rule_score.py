@@ -155,7 +155,7 @@ def _industry(row: FeatureRow, words: WordLists) -> int:
 
 def _size(text: str) -> int:
     """Points by the lower end of a range such as `50-200` or `1000+`."""
-    digits = "".join(char if char.isdigit() else " " for char in text.replace(",", "")).split()
+    digits = "".join(char if char.isdecimal() else " " for char in text.replace(",", "")).split()
     if not digits:
         return 0
     people = int(digits[0][:9])

@@ -38,7 +38,8 @@ class SessionsView(ApiView):
         operation_id="sessions_list",
     )
     def get(self, request: Request) -> Response:
-        return paged(request, open_sessions(request.user), lambda session: session_out(session, request.auth.session))
+        current = own_session(request)
+        return paged(request, open_sessions(request.user), lambda session: session_out(session, current))
 
 
 class SessionView(ApiView):
@@ -46,6 +47,7 @@ class SessionView(ApiView):
 
     @extend_schema(responses={200: described("SessionEnded", message=True)}, tags=_TAGS, summary="End a session")
     def delete(self, request: Request, id: str) -> Response:
+        own_session(request)
         end_session(user=request.user, session_id=parse_id(id))
         return success(request, None, message="The session is ended.")
 

@@ -111,7 +111,7 @@ class ChangeUserPage(SettingsFrame):
     def post(self, request: HttpRequest, id: int) -> HttpResponseBase:
         user = found(members(), id)
         data: dict[str, Any] = {}
-        if request.POST.get("role", "").isdigit():
+        if request.POST.get("role", "").isdecimal():
             data["role"] = found(Role.objects.all(), int(request.POST["role"]))
         if request.POST.get("is_active") in ("0", "1"):
             data["is_active"] = request.POST["is_active"] == "1"
