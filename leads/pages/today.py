@@ -4,7 +4,10 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.template.backends.utils import csrf_input
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from crm.normal import international
 from crm.web.pages import Page
@@ -14,6 +17,8 @@ from leads.selectors import counts_by_status, due_leads, fresh_leads
 
 MOST = 25
 FRESH = timedelta(days=7)
+# What the buttons that put a follow-up off say.
+SHORT = {"1d": _("+1d"), "3d": _("+3d"), "7d": _("+1w")}
 
 
 class TodayPage(Page):
@@ -31,14 +36,16 @@ class TodayPage(Page):
         listed = {lead.pk for group in groups for lead in group["leads"]}
         fresh = fresh_leads(self.actor, since=now - FRESH, most=MOST + 1)
         groups.append({"key": "fresh", "leads": [lead for lead in fresh if lead.pk not in listed]})
+        base = f"{reverse('leads:list')}/"
         for group in groups:
             group["more"] = len(group["leads"]) > MOST
-            group["leads"] = group["leads"][:MOST]
+            group["does"] = "contacted" if group["key"] == "fresh" else "done"
+            group["rows"] = [(lead, f"{base}{lead.pk}", lead.display_name, international(lead.phone)) for lead in group["leads"][:MOST]]
         queue = {
             "groups": groups,
-            "phones": {lead.pk: international(lead.phone) for group in groups for lead in group["leads"] if lead.phone},
-            "nothing": not any(group["leads"] for group in groups),
-            "follow_ups": follow_up_choices(),
+            "nothing": not any(group["rows"] for group in groups),
+            "follow_ups": [(code, SHORT[code], label) for code, label, _span in follow_up_choices()],
+            "token": csrf_input(request),
             "can_change": self.actor.can(CHANGE),
         }
         if request.htmx:  # type: ignore[attr-defined]
