@@ -1,5 +1,6 @@
 """The pages of leads."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,10 @@ def stored(lead) -> Lead:
 
 def text(answer) -> str:
     return answer.content.decode()
+
+
+def rows(answer) -> list[int]:
+    return [int(pk) for pk in re.findall(r'<tr[^>]* id="lead-(\d+)"', text(answer))]
 
 
 # --- all pages ---
@@ -86,9 +91,9 @@ def test_list_pages_by_cursor_for_htmx(web, tenant):
     made = [make_lead(tenant, first_name=f"Row{number:03d}") for number in range(60)]
     first = web.get("/leads")
     assert first.context["total"] == 60
-    assert [lead.pk for lead in first.context["leads"]] == [lead.pk for lead in made[:9:-1]]
+    assert rows(first) == [lead.pk for lead in made[:9:-1]]
     more = web.get("/leads" + first.context["more_url"], **HTMX)
-    assert [lead.pk for lead in more.context["leads"]] == [lead.pk for lead in made[9::-1]]
+    assert rows(more) == [lead.pk for lead in made[9::-1]]
     assert "<html" not in text(more)
     assert "Row000" in text(more)
 

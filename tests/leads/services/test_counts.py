@@ -12,7 +12,7 @@ from leads.services import counts
 from leads.services.counts import compact_counts
 from tests.factories import acting, make_lead, make_tenant, make_user
 
-FACETS = ("status_id", "owner_id", "priority", "lead_source", "platform_key")
+FACETS = ("status_id", "owner_id", "priority", "lead_source")
 
 
 def ledger() -> dict[tuple, int]:
