@@ -137,8 +137,8 @@ def _fill(owner: psycopg.Connection, tenant: Tenant, leads: int) -> None:
                 copy.write_row(row)
     owner.execute(
         "WITH gone AS (DELETE FROM leads_leadcount WHERE tenant_id = %(t)s RETURNING *) "
-        "INSERT INTO leads_leadcount (tenant_id, status_id, owner_id, priority, lead_source, platform_key, leads) "
-        "SELECT tenant_id, status_id, owner_id, priority, lead_source, platform_key, sum(leads) FROM gone GROUP BY 1, 2, 3, 4, 5, 6",
+        "INSERT INTO leads_leadcount (tenant_id, status_id, owner_id, priority, lead_source, leads) "
+        "SELECT tenant_id, status_id, owner_id, priority, lead_source, sum(leads) FROM gone GROUP BY 1, 2, 3, 4, 5",
         {"t": tenant.pk},
     )
 

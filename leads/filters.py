@@ -196,7 +196,7 @@ class LeadFilters(FilterSet):
 
 
 # The facets the ledger of counts knows, and the column of it each filter means.
-_COUNTED = {"status", "priority", "assigned_to", "lead_source", "platform"}
+_COUNTED = {"status", "priority", "assigned_to", "lead_source"}
 
 
 class LeadList:

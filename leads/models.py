@@ -326,11 +326,10 @@ class LeadCount(TenantOwned):
     owner_id = models.BigIntegerField(null=True)
     priority = models.PositiveSmallIntegerField()
     lead_source = models.CharField(max_length=60)
-    platform_key = models.CharField(max_length=12)
     leads = models.BigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["tenant"], name="leads_count_tenant")]
+        indexes = [models.Index(fields=["tenant", "owner_id"], name="leads_count_owner")]
 
     def __str__(self) -> str:
         return f"{self.leads}"

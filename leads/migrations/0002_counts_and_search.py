@@ -2,10 +2,10 @@
 
 from django.db import migrations
 
-_FACETS = "tenant_id, status_id, owner_id, priority, lead_source, platform_key"
+_FACETS = "tenant_id, status_id, owner_id, priority, lead_source"
 
 _COUNTS = f"""
-CREATE FUNCTION leads_count() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION leads_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO leads_leadcount ({_FACETS}, leads)

@@ -10,11 +10,11 @@ FOLD_ABOVE = 200
 
 _FOLD = """
 WITH gone AS (
-    DELETE FROM leads_leadcount WHERE tenant_id = %(tenant)s RETURNING status_id, owner_id, priority, lead_source, platform_key, leads
+    DELETE FROM leads_leadcount WHERE tenant_id = %(tenant)s RETURNING status_id, owner_id, priority, lead_source, leads
 )
-INSERT INTO leads_leadcount (tenant_id, status_id, owner_id, priority, lead_source, platform_key, leads)
-SELECT %(tenant)s, status_id, owner_id, priority, lead_source, platform_key, sum(leads)
-FROM gone GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(leads) <> 0
+INSERT INTO leads_leadcount (tenant_id, status_id, owner_id, priority, lead_source, leads)
+SELECT %(tenant)s, status_id, owner_id, priority, lead_source, sum(leads)
+FROM gone GROUP BY 1, 2, 3, 4, 5 HAVING sum(leads) <> 0
 """
 
 
@@ -30,7 +30,7 @@ def compact_counts() -> int:
 
 
 def _cells() -> int:
-    return LeadCount.objects.values("status_id", "owner_id", "priority", "lead_source", "platform_key").distinct().count()
+    return LeadCount.objects.values("status_id", "owner_id", "priority", "lead_source").distinct().count()
 
 
 def _fold() -> None:
