@@ -145,8 +145,10 @@ class Vocabulary:
 
     statuses: tuple[LeadStatus, ...]
 
-    def by_code(self, code: str) -> LeadStatus:
-        return next(status for status in self.statuses if status.code == code)
+    @property
+    def starting(self) -> LeadStatus:
+        """Where a lead begins: `new`, or the first status in use where the tenant has switched that off."""
+        return next((status for status in self.statuses if status.code == "new"), self.statuses[0])
 
     def find(self, word: str) -> tuple[LeadStatus, str] | None:
         """The status a word names, with the reason that document 0's word carries: code, label, number, or coarse word."""

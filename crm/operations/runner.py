@@ -1,6 +1,8 @@
 """Kinds of operations, and the loop that runs one chunk by chunk."""
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,13 +69,21 @@ def claim(operation_id: int) -> int | None:
     return Claim.objects.values_list("tenant_id", flat=True).get(operation_id=operation_id)
 
 
-def run(operation_id: int) -> None:
-    """Run an operation to its end, or until the process dies; then another worker goes on where the last commit was."""
+def run(operation_id: int, *, seconds: float = math.inf) -> None:
+    """Run an operation to its end, or until the process dies; then another worker goes on where the last commit was.
+
+    After `seconds` it goes back into the queue, so that a long one lets others in between and a worker asked to stop can.
+    """
     tenant_id = claim(operation_id)
     if tenant_id is None:
         return
+    until = time.monotonic() + seconds
     try:
         while _next_chunk(tenant_id, operation_id):
+            if time.monotonic() >= until:
+                Claim.objects.filter(operation_id=operation_id).update(held_until=None)
+                nudge.task("operations.run", operation_id=operation_id)
+                return
             Claim.objects.filter(operation_id=operation_id).update(held_until=timezone.now() + LEASE)
     except DomainError as refusal:
         _fail(tenant_id, operation_id, refusal.message)

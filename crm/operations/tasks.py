@@ -4,10 +4,13 @@ from celery import shared_task
 
 from crm.operations import runner
 
+# Well within the time that a worker is given to stop.
+TURN = 10.0
+
 
 @shared_task(name="operations.run")
 def run_operation(*, operation_id: int, **_: object) -> None:
-    runner.run(operation_id)
+    runner.run(operation_id, seconds=TURN)
 
 
 @shared_task(name="operations.sweep")

@@ -231,7 +231,7 @@ def _lead_of(draft: LeadDraft, *, words: Vocabulary, now: Any, operation_id: int
 
 def _starting_status(draft: LeadDraft, words: Vocabulary) -> tuple[LeadStatus, str]:
     if not draft.status:
-        return words.by_code("new"), ""
+        return words.starting, ""
     _check_status(draft, words)
     found = words.find(draft.status)
     assert found is not None

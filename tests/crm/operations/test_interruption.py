@@ -38,3 +38,24 @@ def test_interrupted_operation_goes_on_where_it_was(alice, monkeypatch, error):
     with inside(alice.tenant_id):
         done = Operation.objects.get(pk=operation.pk)
     assert (done.state, done.done, done.created) == ("done", 3, 3)
+
+
+def test_long_operation_goes_back_into_the_queue_after_its_turn(alice, monkeypatch):
+    def step(operation: Operation, actor: object) -> Chunk:
+        row = operation.cursor.get("row", 0)
+        return Chunk(cursor={"row": row + 1}, created=1, finished=row == 2)
+
+    asked: list[int] = []
+    monkeypatch.setattr(runner, "_kinds", {"test.step": step})
+    monkeypatch.setattr(runner.nudge, "task", lambda name, *, operation_id: asked.append(operation_id))
+    with acting(alice) as by:
+        operation = start_operation(kind="test.step", title="x", by=by)
+    asked.clear()
+    run(operation.pk, seconds=0)
+    with inside(alice.tenant_id):
+        half = Operation.objects.get(pk=operation.pk)
+    assert (half.state, half.done, asked) == ("running", 1, [operation.pk])
+    assert Claim.objects.get(operation_id=operation.pk).held_until is None
+    run(operation.pk)
+    with inside(alice.tenant_id):
+        assert Operation.objects.get(pk=operation.pk).state == "done"
