@@ -5,4 +5,4 @@ class WebhooksConfig(AppConfig):
     name = "webhooks"
 
     def ready(self) -> None:
-        from webhooks import extensions  # noqa: F401, PLC0415 -- registers what this app gives the kernel
+        from webhooks import extensions  # noqa: F401 -- registers what this app gives the kernel

@@ -23,7 +23,8 @@ from crm.operations.models import Claim, Operation, OperationError
 from crm.tenancy.scope import act_as, tenant_scope
 
 log = structlog.get_logger(__name__)
-LEASE = timedelta(minutes=2)
+# Renewed with every chunk. A killed worker's operation stands still no longer than this and a sweep.
+LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +152,11 @@ def _record(operation: Operation, chunk: Chunk) -> None:
 
 def _fail(tenant_id: int, operation_id: int, message: str) -> None:
     with tenant_scope(tenant_id):
-        Operation.objects.filter(pk=operation_id).exclude(state__in=[State.DONE, State.CANCELLED]).update(
-            state=State.FAILED, error=message, finished_at=timezone.now()
-        )
+        failed = Operation.objects.filter(pk=operation_id).exclude(state__in=[State.DONE, State.CANCELLED])
+        failed.update(state=State.FAILED, error=message, finished_at=timezone.now())
         Claim.objects.filter(operation_id=operation_id).delete()
-        live.announce("operation.progress", data={"id": operation_id, "state": State.FAILED.value, "percent": None})
+        owner_id = Operation.objects.values_list("created_by_id", flat=True).get(pk=operation_id)
+        live.announce("operation.progress", data={"id": operation_id, "state": State.FAILED.value, "percent": None}, user_id=owner_id)
 
 
 def sweep() -> int:

@@ -58,15 +58,18 @@ def change_user(*, user: User, role: Role | None = None, is_active: bool | None 
     by.require("identity.change_user")
     for held in roles_of(user):
         refuse_greater_role(held, by)
+    changed = ["updated_at"]
     if role is not None:
         refuse_greater_role(role, by)
         user.role = role
+        changed.append("role")
     if is_active is not None:
         user.is_active = is_active
+        changed.append("is_active")
     with transaction.atomic():
         # One change of this kind at a time, or two admins could each take the other for the one who stays.
         Role.objects.select_for_update().get(code=RoleCode.ADMIN)
-        user.save(update_fields=["role", "is_active", "updated_at"])
+        user.save(update_fields=changed)
         if not User.objects.filter(is_active=True, role__code=RoleCode.ADMIN).exists():
             raise LastAdmin("This is the last admin. Make somebody else an admin first.")
         if not user.is_active:
