@@ -144,7 +144,7 @@ def totals(bench: Bench) -> dict[str, Any]:
     """The list with its exact total."""
     print("the same with its exact total (to reach: p95 ≤ 60 ms common facets, ≤ 300 ms any)")
     out = {}
-    common = {"none", "status common", "status coarse", "status rare", "priority", "owner me", "unassigned", "source", "platform", "two"}
+    common = {"none", "status common", "status coarse", "status rare", "priority", "owner me", "unassigned", "source", "two"}
     for login in ("manager", "rep0"):
         caller = bench.api(login)
         for kind in ("common", "any"):
@@ -182,11 +182,13 @@ def create(bench: Bench) -> dict[str, Any]:
     print("create a lead by API, 8 clients (to reach: ≥ 0.3 of a bare DRF insert)")
     token = bench.token("manager")
     run = uuid.uuid4().hex[:8]
+    # Numbers of their own for each run, or the second run would meet the first one's leads.
+    phones = int(run, 16)
 
     def body(number: int) -> bytes:
         return json.dumps(
             {
-                "first_name": "Bench", "last_name": f"Person {number}", "email": f"bench{number}@{run}.example", "phone": f"+1415{2000000 + number:07d}",
+                "first_name": "Bench", "last_name": f"Person {number}", "email": f"bench{number}@{run}.example", "phone": f"+447{(phones + number) % 10**9:09d}",
                 "company": "Bench Works", "title": "CTO", "industry": "Technology", "company_size": "200-500", "lead_source": "Website", "tags": ["vip"],
             }
         ).encode()  # fmt: skip

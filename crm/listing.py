@@ -1,8 +1,8 @@
 """Keyset-paged lists over any number of rows.
 
 A list is the union of disjoint branches (a rep's own rows, the unassigned, the shared), each walked along the index of its
-sort. Text and array conditions cannot use an index under row-level security, so they come as `TextCondition`: first the
-head of the sorted rows is tried, which settles frequent words; else a function of the owner answers the few matching ids.
+sort. Text and array conditions cannot use an index under row-level security, so they come as `TextCondition`: a function of
+the owner answers the matching ids where they are few; a frequent word is met soon on the walk itself.
 """
 
 import base64
@@ -31,8 +31,7 @@ from django.db.models import (
 
 from crm.errors import InvalidInput
 
-# Rows tried along the sort before the text index is asked, and the most ids the text index may answer.
-HEAD = 1_000
+# The most ids the text index may answer; a word that more rows hold is found along the sort.
 MOST_CANDIDATES = 10_000
 
 
@@ -154,22 +153,10 @@ class Listing:
     # --- reading ---
 
     def _rows(self, wanted: int, start: Position | None) -> list[tuple[Any, int]]:
-        if not self.texts:
-            return self._walk(self.branches, wanted, start)
-        head = self._walk(self.branches, max(HEAD, wanted), start)
-        matching = self._matching([pk for _, pk in head])
-        found = [row for row in head if row[1] in matching]
-        if len(found) >= wanted or len(head) < max(HEAD, wanted):
-            return found[:wanted]
-        return self._walk(self._narrowed(), wanted, start)
-
-    def _matching(self, ids: list[int]) -> set[int]:
-        rows = self.model._default_manager.filter(AmongIds(ids))
-        for text in self.texts:
-            rows = rows.filter(text.rows)
-        return set(rows.values_list("pk", flat=True))
+        return self._walk(self._narrowed() if self.texts else self.branches, wanted, start)
 
     def _narrowed(self) -> list[QuerySet[Any]]:
+        """The branches with each text condition as the few ids that match it, or on the rows themselves where many do."""
         branches = list(self.branches)
         for text in self.texts:
             ids = text.candidates(MOST_CANDIDATES)
