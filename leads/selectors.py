@@ -76,6 +76,8 @@ def leads_visible_to(actor: Actor, *, with_deleted: bool = False) -> LeadQuerySe
 
 def leads_in_order(ids: Sequence[int]) -> list[Lead]:
     """Load a page of ids with everything a page shows, in their order."""
+    if not ids:
+        return []
     found = {lead.pk: lead for lead in Lead.objects.with_list_columns().filter(pk__in=ids)}
     return [found[pk] for pk in ids if pk in found]
 
@@ -255,7 +257,8 @@ def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None
         condition |= Q(phone=phone)
     if not condition:
         return []
-    leads = Lead.objects.live().filter(condition).exclude(pk=exclude_id).select_related("owner", "status").order_by("pk")[:50]
+    # Mostly there is none, so the ids alone are asked for first.
+    ids = list(Lead.objects.live().filter(condition).exclude(pk=exclude_id).order_by("pk").values_list("pk", flat=True)[:50])
     return [
         Candidate(
             lead=lead,
@@ -264,7 +267,7 @@ def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None
                 name for name, same in (("email", key and lead.email_key == key), ("phone", phone and lead.phone == phone)) if same
             ),
         )
-        for lead in leads
+        for lead in leads_in_order(ids)
     ]
 
 

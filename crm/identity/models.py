@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.history import track
 from crm.identity.enums import RateClass, SessionKind
-from crm.identity.roles import default_capabilities
+from crm.identity.roles import effective_capabilities
 from crm.tenancy.fields import TenantForeignKey
 from crm.tenancy.managers import TenantManager
 from crm.tenancy.models import TenantOwned
@@ -42,7 +42,7 @@ class Role(TenantOwned):
 
     @property
     def effective_capabilities(self) -> frozenset[str]:
-        return default_capabilities(self.code) if self.capabilities is None else frozenset(self.capabilities)
+        return effective_capabilities(self.code, self.capabilities)
 
 
 class IdentityManager(models.Manager["User"]):

@@ -1,6 +1,7 @@
 """What the built-in roles may do. Apps grant their capabilities from `extensions.py`; the admin role may do everything."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from crm.identity.enums import RoleCode
 
@@ -21,3 +22,8 @@ def default_capabilities(role_code: str) -> frozenset[str]:
 
 def known_capabilities() -> list[str]:
     return sorted(_known)
+
+
+def effective_capabilities(code: str, capabilities: Iterable[str] | None) -> frozenset[str]:
+    """A role's capabilities: its own, or the product's defaults where it keeps none."""
+    return default_capabilities(code) if capabilities is None else frozenset(capabilities)

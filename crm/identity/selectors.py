@@ -19,7 +19,7 @@ from crm.identity.models import (
     TeamMember,
     User,
 )
-from crm.identity.roles import known_capabilities
+from crm.identity.roles import effective_capabilities, known_capabilities
 from crm.tenancy.scope import scope_or_none, tenant_scope
 
 
@@ -55,12 +55,13 @@ def _load_access(user: User) -> Access:
     roles = list(
         Role.objects.filter(Q(pk=user.role_id) | Q(grants__user=user))
         .annotate(user_pk=Value(user.pk), team_ids=ArraySubquery(teams))
+        .order_by("pk")
         .distinct()
+        .values_list("pk", "code", "capabilities", "team_ids", named=True)
     )
-    primary = next((role for role in roles if role.pk == user.role_id), None)
     return Access(
-        role_code=primary.code if primary else "",
-        capabilities=frozenset().union(*(role.effective_capabilities for role in roles)),
+        role_code=next((role.code for role in roles if role.pk == user.role_id), ""),
+        capabilities=frozenset().union(*(effective_capabilities(role.code, role.capabilities) for role in roles)),
         team_ids=tuple(roles[0].team_ids) if roles else (),
         all_powerful=user.is_platform_staff or any(role.code == RoleCode.ADMIN and role.capabilities is None for role in roles),
     )

@@ -56,7 +56,9 @@ class ApiView(APIView):
 
     def run(self, handler: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         tenant_id = self._tenant_asked_for(request)
-        with tenant_scope(tenant_id, request_id=request._request.request_id):
+        with tenant_scope(tenant_id, request_id=request._request.request_id) as scope:
+            if tenant_id == request.user.tenant_id:
+                scope.memo["tenant"] = request.user.tenant
             self.actor = request.auth.actor(tenant_id)
             needed = self.capabilities.get(request.method.lower())  # type: ignore[union-attr]
             if needed:

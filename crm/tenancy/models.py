@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from crm.tenancy.managers import TenantManager, bind_tenant
+from crm.tenancy.scope import current_scope
 
 
 class Tenant(models.Model):
@@ -49,3 +50,12 @@ class TenantOwned(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         bind_tenant(self)
         super().save(*args, **kwargs)
+
+
+def current_tenant() -> Tenant:
+    """The open tenant itself, read once for the work in progress."""
+    memo = current_scope().memo
+    if "tenant" not in memo:
+        memo["tenant"] = Tenant.objects.get(pk=current_scope().tenant_id)
+    tenant: Tenant = memo["tenant"]
+    return tenant

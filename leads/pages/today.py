@@ -15,7 +15,7 @@ from leads.pages.listing import follow_up_choices
 from leads.permissions import ADD, CHANGE, VIEW
 from leads.selectors import counts_by_status, due_leads, fresh_leads
 
-MOST = 25
+MOST = 15
 FRESH = timedelta(days=7)
 # What the buttons that put a follow-up off say.
 SHORT = {"1d": _("+1d"), "3d": _("+3d"), "7d": _("+1w")}

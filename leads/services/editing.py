@@ -12,7 +12,7 @@ from crm.events.bus import publish
 from crm.identity.models import User
 from crm.normal import checked_email, clean_text, email_key, split_name
 from crm.registry import compute_values, guards
-from crm.tenancy.models import Tenant
+from crm.tenancy.models import current_tenant
 from leads.enums import StatusCategory, canonical_source
 from leads.errors import InvalidTransition
 from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
@@ -85,7 +85,7 @@ def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
     if "email" in data:
         _set_email(lead, data["email"] or "", problems)
     if "phone" in data:
-        lead.phone = clean_phone(data["phone"] or "", region=Tenant.objects.values_list("region", flat=True).get(pk=by.tenant_id))
+        lead.phone = clean_phone(data["phone"] or "", region=current_tenant().region)
     if "tags" in data:
         lead.tags = clean_tags(data["tags"] or [], strict=True, problems=problems)
         remember_tags(set(lead.tags))

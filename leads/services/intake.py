@@ -16,7 +16,7 @@ from crm.events.bus import publish
 from crm.identity.models import User
 from crm.normal import email_key
 from crm.registry import compute_values
-from crm.tenancy.models import Tenant
+from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
 from leads.enums import Platform, ProcessingStatus
 from leads.errors import DuplicateLead
@@ -34,6 +34,8 @@ from leads.services.drafts import LeadDraft, lead_values, normalise
 
 # One captures under locks of its keys. There are few locks, so that a chunk of an import cannot exhaust the lock table.
 _LOCKS_PER_TENANT = 256
+_MOST_SEEN_TAGS = 10_000
+_seen_tags: set[tuple[int, str]] = set()
 
 
 class OnDuplicate(StrEnum):
@@ -69,8 +71,7 @@ def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: b
     Raises DuplicateLead with the candidates unless `ignore_duplicates`; two at once with the same key make one.
     """
     by.require(ADD)
-    tenant = Tenant.objects.get(pk=by.tenant_id)
-    warnings = normalise(draft, region=tenant.region, strict=strict)
+    warnings = normalise(draft, region=current_tenant().region, strict=strict)
     _check_owner(draft.owner_id, by=by)
     with transaction.atomic():
         lock_keys(_keys_of(draft))
@@ -93,13 +94,12 @@ def capture_leads(
     A draft that is wrong gets its problems and does not stop the others. Outcomes are in the drafts' order.
     """
     by.require(ADD)
-    tenant = Tenant.objects.get(pk=by.tenant_id)
     outcomes = [Outcome() for _ in drafts]
     good: list[int] = []
     words = vocabulary()
     for position, draft in enumerate(drafts):
         try:
-            outcomes[position].warnings = normalise(draft, region=tenant.region, strict=strict)
+            outcomes[position].warnings = normalise(draft, region=current_tenant().region, strict=strict)
             _check_status(draft, words)
             good.append(position)
         except DomainError as refusal:
@@ -139,8 +139,7 @@ def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[A
 
     A repeated source id changes nothing and answers the first arrival with False. Malformed values are kept as typed.
     """
-    tenant = Tenant.objects.get(pk=by.tenant_id)
-    normalise(draft, region=tenant.region, strict=False)
+    normalise(draft, region=current_tenant().region, strict=False)
     with transaction.atomic():
         # The key of the source id first: a form sent twice at once must see the first one's arrival.
         lock_keys({f"source:{arrival.platform_key}:{arrival.source_lead_id}", *_keys_of(draft)})
@@ -239,9 +238,18 @@ def _starting_status(draft: LeadDraft, words: Vocabulary) -> tuple[LeadStatus, s
 
 
 def remember_tags(names: set[str]) -> None:
-    """Offer tags in suggestions from now on."""
-    if names:
-        Tag.objects.bulk_create([Tag(name=name) for name in sorted(names)], ignore_conflicts=True)
+    """Offer tags in suggestions from now on. Names this process has seen committed are not written again."""
+    tenant_id = current_scope().tenant_id
+    new = sorted(name for name in names if (tenant_id, name) not in _seen_tags)
+    if new:
+        Tag.objects.bulk_create([Tag(name=name) for name in new], ignore_conflicts=True)
+        transaction.on_commit(lambda: _note_tags(tenant_id, new))
+
+
+def _note_tags(tenant_id: int, names: list[str]) -> None:
+    if len(_seen_tags) > _MOST_SEEN_TAGS:
+        _seen_tags.clear()
+    _seen_tags.update((tenant_id, name) for name in names)
 
 
 def _candidates_for(found: Sequence[Candidate], *, by: Actor) -> list[dict[str, Any]]:
