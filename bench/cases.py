@@ -196,11 +196,17 @@ def create(bench: Bench) -> dict[str, Any]:
     def bare(number: int) -> bytes:
         return json.dumps({**json.loads(body(number)), "entity_id": bench.tenant_id}).encode()
 
-    floor, _ = hammer(lambda: Caller(bench.port), "/bench/leads", bare, clients=8, seconds=10)
-    rate, timing = hammer(lambda: Caller(bench.port, {"Authorization": f"Bearer {token}"}), "/api/leads", body, clients=8, seconds=15)
-    print(f"  floor: bare DRF insert {floor:,.0f} a second\n  create {rate:,.0f} a second, {rate / floor:.2f} of the floor", flush=True)
-    _line("create", timing)
-    return {"floor": floor, "rate": rate, "ratio": rate / floor, "p95": timing.p95}
+    rounds = []
+    for _ in range(3):
+        # In turns, so that a slow minute of the machine or its disk falls on both.
+        floor, _timing = hammer(lambda: Caller(bench.port), "/bench/leads", bare, clients=8, seconds=6)
+        rate, timing = hammer(lambda: Caller(bench.port, {"Authorization": f"Bearer {token}"}), "/api/leads", body, clients=8, seconds=8)
+        rounds.append((rate / floor, floor, rate, timing.p95))
+        run, phones = uuid.uuid4().hex[:8], phones + 50_000
+        print(f"  floor {floor:,.0f} a second, create {rate:,.0f} a second, {rate / floor:.2f} of the floor", flush=True)
+        _line("create", timing)
+    ratio, floor, rate, p95 = sorted(rounds)[1]
+    return {"floor": floor, "rate": rate, "ratio": ratio, "p95": p95}
 
 
 def pages(bench: Bench) -> dict[str, Any]:

@@ -50,12 +50,12 @@ class TextCondition:
     """A condition whose operator the database may not push below its policies.
 
     `rows` filters rows already at hand. `candidates(most)` answers all matching ids, or None if they are more than `most`.
-    `count()` is the exact number of live rows of the tenant that match.
+    `count(owner_id)` is the exact number of live rows of the tenant that match: all, or only that owner's and nobody's.
     """
 
     rows: Q | Expression
     candidates: Callable[[int], list[int] | None]
-    count: Callable[[], int]
+    count: Callable[[int | None], int]
 
 
 @dataclass(frozen=True, kw_only=True)

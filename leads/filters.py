@@ -84,7 +84,7 @@ def search_condition(text: str) -> TextCondition | None:
     return TextCondition(
         rows=rows,
         candidates=lambda most: _ask("SELECT leads_search_ids(%s::tsquery, %s)", [query, most]),
-        count=lambda: _ask("SELECT leads_search_count(%s::tsquery)", [query]),
+        count=lambda owner_id: _ask("SELECT leads_search_count(%s::tsquery, %s)", [query, owner_id]),
     )
 
 
@@ -94,7 +94,7 @@ def tag_condition(tags: list[str]) -> TextCondition | None:
     return TextCondition(
         rows=Q(tags__contains=tags),
         candidates=lambda most: _ask("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most]),
-        count=lambda: _ask("SELECT leads_tagged_count(%s::varchar[])", [tags]),
+        count=lambda owner_id: _ask("SELECT leads_tagged_count(%s::varchar[], %s)", [tags, owner_id]),
     )
 
 
@@ -227,20 +227,28 @@ class LeadList:
         if self.in_ledger:
             return self._total_from_ledger()
         only_a_text = len(self.narrowing.texts) == 1 and len(self.narrowing.values) == 1
-        if only_a_text and not self.with_deleted and self.actor.can(SEE_ALL):
-            return self.narrowing.texts[0].count()
+        if only_a_text and not self.with_deleted and self.actor.can(VIEW):
+            mine = None if self.actor.can(SEE_ALL) else self.actor.user_id
+            return self.narrowing.texts[0].count(mine) + self._shared_total()
         return self.listing.count()
 
     def _total_from_ledger(self) -> int:
         """The ledger counts by owner, so it knows a rep's own and the unassigned; what is shared is counted beside it."""
+        if not self.actor.can(VIEW):
+            return 0
         condition = self._ledger_condition()
-        shared = 0
         if not self.actor.can(SEE_ALL):
-            if not self.actor.can(VIEW):
-                return 0
             condition &= Q(owner_id=self.actor.user_id) | Q(owner_id=None)
-            shared = sum(branch.filter(self.narrowing.q).order_by().count() for branch in shared_branches(self.actor))
-        return (LeadCount.objects.filter(condition).aggregate(n=Sum("leads"))["n"] or 0) + shared
+        return (LeadCount.objects.filter(condition).aggregate(n=Sum("leads"))["n"] or 0) + self._shared_total()
+
+    def _shared_total(self) -> int:
+        """How many leads of the list an actor sees only because they are shared. They are few."""
+        if self.actor.can(SEE_ALL):
+            return 0
+        branches = [branch.filter(self.narrowing.q) for branch in shared_branches(self.actor)]
+        for text in self.narrowing.texts:
+            branches = [branch.filter(text.rows) for branch in branches]
+        return sum(branch.order_by().count() for branch in branches)
 
     def _ledger_condition(self) -> Q:
         """The same condition on the ledger's columns: they bear the lead's own names but for the owner's."""

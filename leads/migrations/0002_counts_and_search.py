@@ -60,12 +60,14 @@ END $$;
 
 def _count_function(name: str, argument: str, condition: str) -> str:
     return f"""
-CREATE OR REPLACE FUNCTION {name}({argument}) RETURNS bigint
+CREATE OR REPLACE FUNCTION {name}({argument}, mine bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     tenant bigint := NULLIF(current_setting('crm.tenant_id', true), '')::bigint;
 BEGIN
-    RETURN (SELECT count(*) FROM leads_lead WHERE tenant_id = tenant AND deleted_at IS NULL AND {condition});
+    -- With `mine`, only that owner's and the unassigned.
+    RETURN (SELECT count(*) FROM leads_lead WHERE tenant_id = tenant AND deleted_at IS NULL AND {condition}
+            AND (mine IS NULL OR owner_id = mine OR owner_id IS NULL));
 END $$;
 """
 
@@ -80,7 +82,7 @@ _SEARCH = "".join(
 )
 _UNSEARCH = (
     "DROP FUNCTION leads_search_ids(tsquery, integer); DROP FUNCTION leads_tagged_ids(varchar[], integer);"
-    "DROP FUNCTION leads_search_count(tsquery); DROP FUNCTION leads_tagged_count(varchar[]);"
+    "DROP FUNCTION leads_search_count(tsquery, bigint); DROP FUNCTION leads_tagged_count(varchar[], bigint);"
 )
 
 

@@ -6,7 +6,8 @@ import pytest
 from django.db.models import Count, Sum
 
 from crm.tenancy.scope import tenant_scope
-from leads.models import Lead, LeadCount, LeadStatus
+from leads.filters import LeadList
+from leads.models import Lead, LeadCount, LeadShare, LeadStatus
 from leads.selectors import counts_by_status
 from leads.services import counts
 from leads.services.counts import compact_counts
@@ -105,6 +106,20 @@ def test_counts_by_status_are_those_in_sight(tenant, alice, bob):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("question", [{}, {"status": "new"}, {"search": "harper"}, {"tags": "hot"}, {"search": "harper", "tags": "hot"}])
+def test_totals_are_the_rows_in_sight_for_every_kind_of_question(tenant, alice, bob, question):
+    with acting(alice):
+        for owner in (alice, bob, None):
+            make_lead(tenant, owner=owner, first_name="Harper", tags=["hot"])
+            make_lead(tenant, owner=owner, first_name="Logan", tags=["hot"])
+        shared = make_lead(tenant, owner=alice, first_name="Harper", tags=["hot"])
+        LeadShare.objects.create(lead=shared, user=bob)
+    for user in (alice, bob):
+        with acting(user) as by:
+            leads = LeadList(params=question, actor=by)
+            assert leads.total() == len(leads.listing.page(limit=100).ids) > 0
+
+
 def test_two_workers_fold_at_once_without_harm(committed_db, monkeypatch):
     from tests.leads.services.test_intake import in_threads
 
