@@ -66,19 +66,26 @@ class Page:
     next_cursor: str | None
 
 
-class RowCompare(Expression):
-    """`(column, id) < (value, id)`, which walks an index from the very row, however many rows share the value."""
+class Condition(Expression):
+    """Base of conditions that write their own SQL over a few parts."""
 
-    def __init__(self, column: str, value: Any, pk: int, *, descending: bool, kind: "Field[Any, Any]") -> None:
+    def __init__(self, parts: Sequence[Any]) -> None:
         super().__init__(output_field=BooleanField())
-        self.operator = "<" if descending else ">"
-        self.parts: list[Any] = [F(column), F("pk"), Value(value, output_field=kind), Value(pk)]
+        self.parts = list(parts)
 
     def get_source_expressions(self) -> list[Any]:
         return self.parts
 
     def set_source_expressions(self, exprs: Sequence[Any]) -> None:
         self.parts = list(exprs)
+
+
+class RowCompare(Condition):
+    """`(column, id) < (value, id)`, which walks an index from the very row, however many rows share the value."""
+
+    def __init__(self, column: str, value: Any, pk: int, *, descending: bool, kind: "Field[Any, Any]") -> None:
+        super().__init__([F(column), F("pk"), Value(value, output_field=kind), Value(pk)])
+        self.operator = "<" if descending else ">"
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         sql, params = [], []
@@ -89,18 +96,11 @@ class RowCompare(Expression):
         return f"({sql[0]}, {sql[1]}) {self.operator} ({sql[2]}, {sql[3]})", params
 
 
-class AmongIds(Expression):
+class AmongIds(Condition):
     """`id = ANY(array)`: one parameter, however many ids."""
 
     def __init__(self, ids: list[int]) -> None:
-        super().__init__(output_field=BooleanField())
-        self.parts: list[Any] = [F("pk"), Value(ids, output_field=ArrayField(BigIntegerField()))]
-
-    def get_source_expressions(self) -> list[Any]:
-        return self.parts
-
-    def set_source_expressions(self, exprs: Sequence[Any]) -> None:
-        self.parts = list(exprs)
+        super().__init__([F("pk"), Value(ids, output_field=ArrayField(BigIntegerField()))])
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         column, _ = compiler.compile(self.parts[0])

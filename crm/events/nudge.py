@@ -2,7 +2,6 @@
 
 import structlog
 from celery import current_app
-from django.conf import settings
 
 from crm.events.valkey import client
 
@@ -30,6 +29,6 @@ def starting() -> None:
 def task(name: str, **kwargs: object) -> None:
     """Send one task, best effort. Only for work that beat would find as well."""
     try:
-        current_app.send_task(name, kwargs=kwargs, queue=None)
+        current_app.send_task(name, kwargs=kwargs)
     except Exception as error:
-        log.warning("nudge_failed", task=name, error=str(error), broker=bool(settings.CELERY_BROKER_URL))
+        log.warning("nudge_failed", task=name, error=str(error))

@@ -1,6 +1,6 @@
 """Drafts of leads as doors hand them in, and their normalisation: one set of rules for every door."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -45,9 +45,6 @@ class LeadDraft:
     raw_field_data: dict[str, Any] = field(default_factory=dict)
     consent_time: datetime | None = None
     created_at: datetime | None = None
-
-
-DRAFT_FIELDS = {item.name for item in fields(LeadDraft)}
 
 
 def normalise(draft: LeadDraft, *, region: str, strict: bool) -> list[str]:

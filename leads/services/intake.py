@@ -18,7 +18,7 @@ from crm.normal import email_key
 from crm.registry import compute_values
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
-from leads.enums import Platform, ProcessingStatus
+from leads.enums import ProcessingStatus
 from leads.errors import DuplicateLead
 from leads.events import LeadArrivedAgain, LeadsAssigned, LeadsCaptured
 from leads.models import Arrival, Lead, LeadStatus, Tag
@@ -266,8 +266,3 @@ def _candidates_for(found: Sequence[Candidate], *, by: Actor) -> list[dict[str, 
         }
         for item in found
     ]
-
-
-def draft_from(values: dict[str, Any], *, platform: str = Platform.MANUAL) -> LeadDraft:
-    """A draft from a door's plain values; unknown keys are a bug."""
-    return LeadDraft(platform_key=platform, **values)
