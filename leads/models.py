@@ -171,7 +171,23 @@ class Lead(TenantOwned):
         indexes = [
             *[_sort_index(column) for column in ("created_at", "updated_at", "score", "name_key", "company_key")],
             *[_sort_index(column) for column in ("next_follow_up_at", "last_contact_at", "conversion_probability", "priority")],
-            models.Index(fields=["tenant", "owner", "created_at", "id"], name="leads_by_owner", condition=_LIVE),
+            # A rep's totals over any facets are counted in this index alone: it holds the unassigned side by side.
+            models.Index(
+                fields=["tenant", "owner", "created_at", "id"],
+                include=[
+                    "status",
+                    "priority",
+                    "lead_source",
+                    "platform_key",
+                    "industry",
+                    "company_size",
+                    "score",
+                    "quality_grade",
+                    "next_follow_up_at",
+                ],
+                name="leads_by_owner",
+                condition=_LIVE,
+            ),
             models.Index(fields=["tenant", "status", "created_at", "id"], name="leads_by_status", condition=_LIVE),
             models.Index(fields=["tenant", "lead_source", "created_at", "id"], name="leads_by_source", condition=_LIVE),
             models.Index(fields=["tenant", "industry", "created_at", "id"], name="leads_by_industry", condition=_LIVE),

@@ -1,13 +1,15 @@
 """Reads of leads."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from crm.actors import Actor
 from crm.normal import email_key
@@ -82,42 +84,60 @@ def leads_in_order(ids: Sequence[int]) -> list[Lead]:
     return [found[pk] for pk in ids if pk in found]
 
 
-# What a list answer holds of a lead, of its status and of its owner.
+# What a list shows and answers of a lead, of its status and of its owner.
 LIST_COLUMNS = (
     "id", "tenant_id", "first_name", "last_name", "company", "email", "phone", "title", "industry", "company_size", "lost_reason", "priority",
     "lead_source", "platform_key", "score", "quality_grade", "lifecycle_stage", "conversion_probability", "tags", "owner_id", "created_at",
-    "updated_at", "last_contact_at", "next_follow_up_at", "deleted_at", "status__code", "status__label", "owner__first_name", "owner__last_name",
+    "updated_at", "last_contact_at", "next_follow_up_at", "deleted_at", "status__code", "status__label", "status__category",
+    "owner__first_name", "owner__last_name",
 )  # fmt: skip
+_LIST_SQL = f"""
+SELECT {", ".join(name.replace("__", ".") if "__" in name else f"lead.{name}" for name in LIST_COLUMNS)}
+FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, place)
+JOIN leads_lead AS lead ON lead.tenant_id = %s AND lead.id = wanted.id
+JOIN leads_leadstatus AS status ON status.tenant_id = lead.tenant_id AND status.id = lead.status_id
+LEFT JOIN identity_user AS owner ON owner.tenant_id = lead.tenant_id AND owner.id = lead.owner_id
+ORDER BY wanted.place
+"""  # noqa: S608 -- the columns are the ones above
 
 
 def rows_in_order(ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The same as plain rows of LIST_COLUMNS: making model instances would take half of a list's time."""
-    found = {row["id"]: row for row in Lead.objects.filter(pk__in=ids).values(*LIST_COLUMNS)}
-    return [found[pk] for pk in ids if pk in found]
+    """The same as plain rows of LIST_COLUMNS: compiling the query and making model instances would take half of a list's time."""
+    if not ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_LIST_SQL, [list(ids), current_tenant_id()])
+        return [dict(zip(LIST_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
 
 
 def row_of(lead: Lead) -> dict[str, Any]:
     """A loaded lead as such a row."""
+    status, owner = lead.status, lead.owner
     row = {name: getattr(lead, name) for name in LIST_COLUMNS if "__" not in name}
-    owner = lead.owner
-    return {
-        **row,
-        "status__code": lead.status.code,
-        "status__label": lead.status.label,
-        "owner__first_name": owner.first_name if owner else None,
-        "owner__last_name": owner.last_name if owner else None,
-    }
+    row |= {f"status__{name}": getattr(status, name) for name in ("code", "label", "category")}
+    return row | {f"owner__{name}": getattr(owner, name, None) for name in ("first_name", "last_name")}
 
 
-def due_leads(actor: Actor, *, since: datetime | None = None, before: datetime, most: int) -> list[Lead]:
+def name_of(row: Mapping[str, Any]) -> str:
+    """What a list shows for a row of LIST_COLUMNS, as `Lead.display_name` does for a lead."""
+    full_name = f"{row['first_name']} {row['last_name']}".strip()
+    return full_name or row["company"] or row["email"] or row["phone"] or gettext("Unnamed lead")
+
+
+def owner_name_of(row: Mapping[str, Any]) -> str:
+    """The owner's name of a row that has an owner."""
+    return f"{row['owner__first_name']} {row['owner__last_name']}".strip()
+
+
+def due_leads(actor: Actor, *, since: datetime | None = None, before: datetime, most: int) -> list[dict[str, Any]]:
     """The actor's own open leads with a follow-up in a span of time, the more important first, then the earlier."""
     leads = Lead.objects.live().filter(owner_id=actor.user_id, next_follow_up_at__lt=before, status_id__in=open_status_ids())
     if since is not None:
         leads = leads.filter(next_follow_up_at__gte=since)
-    return leads_in_order(list(leads.order_by("-priority", "next_follow_up_at", "pk").values_list("pk", flat=True)[:most]))
+    return rows_in_order(list(leads.order_by("-priority", "next_follow_up_at", "pk").values_list("pk", flat=True)[:most]))
 
 
-def fresh_leads(actor: Actor, *, since: datetime, most: int) -> list[Lead]:
+def fresh_leads(actor: Actor, *, since: datetime, most: int) -> list[dict[str, Any]]:
     """New leads since then, the actor's own or nobody's, with whom nobody has spoken and which nobody put off.
 
     The newest `most` of each, the best of them first.
@@ -130,7 +150,7 @@ def fresh_leads(actor: Actor, *, since: datetime, most: int) -> list[Lead]:
         leads = Lead.objects.live().filter(**owner, status_id__in=new_ids, last_contact_at=None, created_at__gte=since)
         leads = leads.exclude(next_follow_up_at__gt=timezone.now())
         ids += leads.order_by("-created_at", "-pk").values_list("pk", flat=True)[:most]
-    return sorted(leads_in_order(ids), key=lambda lead: (lead.priority, lead.score, lead.created_at), reverse=True)[:most]
+    return sorted(rows_in_order(ids), key=itemgetter("priority", "score", "created_at"), reverse=True)[:most]
 
 
 # --- vocabularies ---

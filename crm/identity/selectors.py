@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from django.apps import apps
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Value
+from django.db import connection
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -14,9 +14,7 @@ from crm.identity.models import (
     ApiKey,
     AuthSession,
     Invitation,
-    Role,
     Team,
-    TeamMember,
     User,
 )
 from crm.identity.roles import effective_capabilities, known_capabilities
@@ -50,20 +48,26 @@ def access_of(user: User) -> Access:
     return known
 
 
+# Asked once in every request, so it is text rather than a query compiled each time. Under the policies, like all others.
+_ACCESS_SQL = """
+SELECT role.id, role.code, role.capabilities,
+       ARRAY(SELECT team_id FROM identity_teammember WHERE tenant_id = %(tenant)s AND user_id = %(user)s)
+FROM identity_role AS role
+WHERE role.tenant_id = %(tenant)s AND (
+    role.id = %(role)s
+    OR role.id IN (SELECT role_id FROM identity_rolegrant WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
+"""
+
+
 def _load_access(user: User) -> Access:
-    teams = TeamMember.objects.filter(user_id=OuterRef("user_pk")).values("team_id")
-    roles = list(
-        Role.objects.filter(Q(pk=user.role_id) | Q(grants__user=user))
-        .annotate(user_pk=Value(user.pk), team_ids=ArraySubquery(teams))
-        .order_by("pk")
-        .distinct()
-        .values_list("pk", "code", "capabilities", "team_ids", named=True)
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCESS_SQL, {"tenant": user.tenant_id, "user": user.pk, "role": user.role_id})
+        roles: list[tuple[int, str, list[str] | None, list[int]]] = cursor.fetchall()
     return Access(
-        role_code=next((role.code for role in roles if role.pk == user.role_id), ""),
-        capabilities=frozenset().union(*(effective_capabilities(role.code, role.capabilities) for role in roles)),
-        team_ids=tuple(roles[0].team_ids) if roles else (),
-        all_powerful=user.is_platform_staff or any(role.code == RoleCode.ADMIN and role.capabilities is None for role in roles),
+        role_code=next((code for pk, code, _capabilities, _teams in roles if pk == user.role_id), ""),
+        capabilities=frozenset().union(*(effective_capabilities(code, capabilities) for _pk, code, capabilities, _teams in roles)),
+        team_ids=tuple(roles[0][3]) if roles else (),
+        all_powerful=user.is_platform_staff or any(code == RoleCode.ADMIN and own is None for _pk, code, own, _teams in roles),
     )
 
 

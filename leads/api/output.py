@@ -8,7 +8,7 @@ from audit.selectors import Change
 from crm.humanize import time_ago
 from leads.enums import Priority
 from leads.models import Arrival, Lead
-from leads.selectors import Candidate, row_of
+from leads.selectors import Candidate, owner_name_of, row_of
 
 _PRIORITY_LABELS = {priority.value: str(priority.label) for priority in Priority}
 
@@ -43,7 +43,7 @@ def list_out(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "tags": row["tags"],
         "assigned_to": row["owner_id"],
         "assigned_user_id": row["owner_id"],
-        "assigned_to_name": f"{row['owner__first_name']} {row['owner__last_name']}".strip() if row["owner_id"] else None,
+        "assigned_to_name": owner_name_of(row) if row["owner_id"] else None,
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
         "last_contact": contacted,

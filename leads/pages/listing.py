@@ -12,30 +12,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.errors import InvalidInput
-from crm.normal import international
 from crm.web.pages import Page
 from crm.web.templatetags.ui import number
 from leads.filters import SORTS, LeadFilters, LeadList
+from leads.pages.columns import COLUMNS, SHOWN, drawn
 from leads.permissions import ADD, CHANGE, DELETE, IMPORT, VIEW
-from leads.selectors import leads_in_order
+from leads.selectors import rows_in_order
 
 PAGE_SIZE = 50
-# The columns beside the name: code, heading, the sort behind the heading.
-COLUMNS: dict[str, tuple[Any, str]] = {
-    "company": (gettext_lazy("Company"), "company"),
-    "status": (gettext_lazy("Status"), ""),
-    "priority": (gettext_lazy("Priority"), "priority"),
-    "score": (gettext_lazy("Score"), "score"),
-    "phone": (gettext_lazy("Phone"), ""),
-    "email": (gettext_lazy("E-mail"), ""),
-    "source": (gettext_lazy("Source"), ""),
-    "owner": (gettext_lazy("Owner"), ""),
-    "tags": (gettext_lazy("Tags"), ""),
-    "follow_up": (gettext_lazy("Next follow-up"), "next_follow_up"),
-    "contacted": (gettext_lazy("Last contact"), "last_contact"),
-    "created": (gettext_lazy("Created"), "created_at"),
-}
-SHOWN = ("company", "status", "score", "phone", "owner", "follow_up", "created")
 # The filter menu, a row a group.
 _IN_MENU: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (gettext_lazy("Sales"), ("status", "assigned_to", "priority", "tags")),
@@ -98,7 +82,7 @@ class LeadListPage(Page):
         except InvalidInput:
             page = leads.listing.page(limit=PAGE_SIZE)
         shown = self._number(params.get("shown", "")) if params.get("cursor") else 0
-        rows = leads_in_order(page.ids)
+        rows = rows_in_order(page.ids)
         columns = [code for code in COLUMNS if code in request.GET.getlist("col")] or list(SHOWN)
         chosen = columns if columns != list(SHOWN) else []
         kept: dict[str, Any] = {name: text for name, text in params.items() if name not in ("cursor", "shown", "col") and text}
@@ -106,16 +90,15 @@ class LeadListPage(Page):
             kept["col"] = chosen
         more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(rows)}, doseq=True)}" if page.next_cursor else ""
         list_query = urlencode(kept, doseq=True)
-        base = f"{reverse('leads:list')}/"
         context = {
-            "leads": rows,
-            # As tuples, as everything looked up in a template is looked up fifty times.
-            "rows": [
-                (lead, f"{base}{lead.pk}", lead.display_name, international(lead.phone) if lead.phone and "phone" in columns else "")
-                for lead in rows
-            ],
-            "on": dict.fromkeys(columns, True),
-            "columns": [(code, *COLUMNS[code]) for code in columns],
+            "rows": drawn(
+                rows,
+                codes=columns,
+                base=f"{reverse('leads:list')}/",
+                query=urlencode({"from": list_query}),
+                may_edit=self.actor.can(CHANGE),
+            ),
+            "columns": [(code, COLUMNS[code].heading, COLUMNS[code].sort) for code in columns],
             "column_codes": columns,
             "more_url": more,
             "shown": shown + len(rows),
@@ -123,10 +106,8 @@ class LeadListPage(Page):
             "sort": sort,
             "descending": descending,
             "list_query": list_query,
-            "from_query": urlencode({"from": list_query}),
             "problem": problem,
             "can_add": self.actor.can(ADD),
-            "can_change": self.actor.can(CHANGE),
         }
         if request.htmx and params.get("cursor"):  # type: ignore[attr-defined]
             return self.show({**context, "rows_only": True}, part="rows")
@@ -155,7 +136,7 @@ class LeadListPage(Page):
                 if name != "search"
             ],
             "search": params.get("search", ""),
-            "all_columns": [(code, heading) for code, (heading, _sort) in COLUMNS.items()],
+            "all_columns": [(code, column.heading) for code, column in COLUMNS.items()],
             "sorts": [
                 {
                     "label": item.label,

@@ -9,11 +9,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from crm.normal import international
 from crm.web.pages import Page
+from leads.pages.columns import created_cell, follow_up_cell, phone_cell, score_cell
 from leads.pages.listing import follow_up_choices
 from leads.permissions import ADD, CHANGE, VIEW
-from leads.selectors import counts_by_status, due_leads, fresh_leads
+from leads.selectors import counts_by_status, due_leads, fresh_leads, name_of
 
 MOST = 15
 FRESH = timedelta(days=7)
@@ -33,14 +33,18 @@ class TodayPage(Page):
             {"key": "overdue", "leads": due_leads(self.actor, before=now, most=MOST + 1)},
             {"key": "today", "leads": due_leads(self.actor, since=now, before=end_of_day, most=MOST + 1)},
         ]
-        listed = {lead.pk for group in groups for lead in group["leads"]}
+        listed = {lead["id"] for group in groups for lead in group["leads"]}
         fresh = fresh_leads(self.actor, since=now - FRESH, most=MOST + 1)
-        groups.append({"key": "fresh", "leads": [lead for lead in fresh if lead.pk not in listed]})
+        groups.append({"key": "fresh", "leads": [lead for lead in fresh if lead["id"] not in listed]})
         base = f"{reverse('leads:list')}/"
         for group in groups:
             group["more"] = len(group["leads"]) > MOST
             group["does"] = "contacted" if group["key"] == "fresh" else "done"
-            group["rows"] = [(lead, f"{base}{lead.pk}", lead.display_name, international(lead.phone)) for lead in group["leads"][:MOST]]
+            when = created_cell if group["key"] == "fresh" else follow_up_cell
+            group["rows"] = [
+                (lead, f"{base}{lead['id']}", name_of(lead), phone_cell(lead), score_cell(lead), when(lead))
+                for lead in group["leads"][:MOST]
+            ]
         queue = {
             "groups": groups,
             "nothing": not any(group["rows"] for group in groups),

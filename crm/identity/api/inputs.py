@@ -85,6 +85,7 @@ class LoginIn(InputSerializer):
 class VerifyIn(InputSerializer):
     email = email_field()
     otp = serializers.CharField(max_length=12, help_text="The six digits of the mail. `code` is read as well.")
+    user_id = serializers.IntegerField(required=False, min_value=1, help_text="As signing up answered it: the code must be this one's.")
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and "otp" not in data and "code" in data:

@@ -67,7 +67,13 @@ class VerifyView(OpenApiView):
     )
     def post(self, request: Request) -> Response:
         body = read(inputs.VerifyIn, request.data)
-        session = verify_and_sign_in(email=body["email"], code=body["otp"].strip(), kind=SessionKind.API, client=client_of(request))
+        session = verify_and_sign_in(
+            email=body["email"],
+            code=body["otp"].strip(),
+            registration_id=body.get("user_id"),
+            kind=SessionKind.API,
+            client=client_of(request),
+        )
         return signed_in(request, session, message="Your e-mail address is verified.")
 
 

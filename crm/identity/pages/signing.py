@@ -81,6 +81,10 @@ class SignOutPage(View):
         return redirect("identity:sign-in")
 
 
+# The browser that signed up verifies its own registration, not another of the same address.
+REGISTRATION_KEY = "registration_id"
+
+
 class RegisterForm(forms.Form):
     first_name = forms.CharField(
         label=_("First name"), max_length=50, widget=forms.TextInput(attrs={"autocomplete": "given-name", "autofocus": True})
@@ -116,7 +120,7 @@ class RegisterPage(VisitorPage):
     only_visitors = True
 
     def save(self, form: forms.Form) -> HttpResponseBase:
-        register(**form.cleaned_data)
+        self.request.session[REGISTRATION_KEY] = register(**form.cleaned_data).pk
         return redirect(f"{reverse('identity:verify')}?{urlencode({'email': form.cleaned_data['email']})}")
 
 
@@ -178,7 +182,12 @@ class VerifyPage(VisitorPage):
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         try:
-            session = verify_and_sign_in(**form.cleaned_data, kind=SessionKind.PAGE, client=client_of(self.request))
+            session = verify_and_sign_in(
+                **form.cleaned_data,
+                registration_id=self.request.session.get(REGISTRATION_KEY),
+                kind=SessionKind.PAGE,
+                client=client_of(self.request),
+            )
         except DomainError as refusal:
             refusal.field = "code" if refusal.field == "otp" else refusal.field
             raise
@@ -204,7 +213,7 @@ class ResendPage(VisitorPage):
         return {"email": self.request.GET.get("email", "")[:100]}
 
     def save(self, form: forms.Form) -> HttpResponseBase:
-        resend_code(**form.cleaned_data)
+        resend_code(**form.cleaned_data, registration_id=self.request.session.get(REGISTRATION_KEY))
         messages.success(self.request, _("If this address is waiting to be verified, a new code is on its way."))
         return redirect(f"{reverse('identity:verify')}?{urlencode(form.cleaned_data)}")
 

@@ -26,6 +26,8 @@ from crm.tenancy.scope import tenant_scope
 CODE_LIFETIME = timedelta(minutes=10)
 RESEND_AFTER = timedelta(seconds=60)
 TRIES = 5
+# How many registrations of one address can be waiting for their codes.
+MOST_OPEN = 3
 
 
 def register(
@@ -77,9 +79,13 @@ def make_code(registration: Registration) -> str:
     return code
 
 
-def resend_code(*, email: str) -> None:
-    """Mail a fresh code, at most once a minute. An unknown address gets the same answer."""
-    registration = Registration.objects.filter(email__iexact=email).order_by("-id").first()
+def resend_code(*, email: str, registration_id: int | None = None) -> None:
+    """Mail a fresh code for the registration meant, else for the address's last, at most once a minute.
+
+    An unknown address gets the same answer.
+    """
+    asked = Registration.objects.filter(email__iexact=email).order_by("-id")
+    registration = (asked.filter(pk=registration_id) if registration_id is not None else asked).first()
     if registration is None:
         _refuse_unknown_soon_again(email)
         return
@@ -105,23 +111,27 @@ def _refuse_unknown_soon_again(email: str) -> None:
         raise _too_soon()
 
 
-def verify_email(*, email: str, code: str) -> User:
+def verify_email(*, email: str, code: str, registration_id: int | None = None) -> User:
     """Turn a registration into a user: in the invitation's tenant and role, or as admin of a new tenant.
 
-    A wrong code uses up one of five tries, committed even though the request is refused.
+    A code admits the registration it was mailed for, so that a stranger who signs up with the same address afterwards gains
+    nothing by its owner's code. `registration_id` says which registration is meant, where the caller knows; else the last few
+    of the address are tried. A wrong code uses up one of five tries of each, committed even though the request is refused.
     """
     wrong = WrongCode("The code is wrong or no longer valid.", field="otp")
-    registration = Registration.objects.filter(email__iexact=email).order_by("-id").first()
-    if registration is None:
+    asked = Registration.objects.filter(email__iexact=email).order_by("-id")
+    if registration_id is not None:
+        asked = asked.filter(pk=registration_id)
+    ids = list(asked.values_list("pk", flat=True)[:MOST_OPEN])
+    usable = Registration.objects.filter(pk__in=ids, tries_left__gt=0, code_expires_at__gt=timezone.now())
+    open_ids = list(usable.values_list("pk", flat=True))
+    if not open_ids or not usable.update(tries_left=F("tries_left") - 1):
         make_password(code)
         raise wrong
-    usable = Registration.objects.filter(pk=registration.pk, tries_left__gt=0, code_expires_at__gt=timezone.now())
-    if not usable.update(tries_left=F("tries_left") - 1):
-        raise wrong
-    registration.refresh_from_db()
-    if registration.address_known or not check_password(code, registration.code_hash):
-        raise wrong
-    return _admit(registration)
+    for registration in Registration.objects.filter(pk__in=open_ids).order_by("-id"):
+        if check_password(code, registration.code_hash) and not registration.address_known:
+            return _admit(registration)
+    raise wrong
 
 
 def _admit(registration: Registration) -> User:

@@ -42,9 +42,9 @@ def sign_in(*, email: str, password: str, kind: SessionKind, client: Client) -> 
     return open_session(user=user, kind=kind, client=client)
 
 
-def verify_and_sign_in(*, email: str, code: str, kind: SessionKind, client: Client) -> AuthSession:
+def verify_and_sign_in(*, email: str, code: str, registration_id: int | None = None, kind: SessionKind, client: Client) -> AuthSession:
     """Turn a registration into a user and open a first session. A wrong code uses up a try."""
-    return open_session(user=verify_email(email=email, code=code), kind=kind, client=client)
+    return open_session(user=verify_email(email=email, code=code, registration_id=registration_id), kind=kind, client=client)
 
 
 def open_session(*, user: User, kind: SessionKind, client: Client) -> AuthSession:

@@ -314,8 +314,8 @@ def test_today_queues_what_is_due_and_what_is_fresh(pages, bob, alice, tenant):
     make_lead(tenant, first_name="Not mine", owner=alice, next_follow_up_at=now - timedelta(days=2))
     make_lead(tenant, first_name="Won", owner=bob, next_follow_up_at=now - timedelta(days=2), status="won")
     make_lead(tenant, first_name="Stale", created_at=now - timedelta(days=9))
-    groups = {group["key"]: group["leads"] for group in pages(bob).get("/").context["groups"]}
-    assert (groups["overdue"], groups["fresh"]) == ([late], [fresh])
+    groups = {group["key"]: [lead["id"] for lead in group["leads"]] for group in pages(bob).get("/").context["groups"]}
+    assert (groups["overdue"], groups["fresh"]) == ([late.pk], [fresh.pk])
 
 
 def test_source_is_made_signed_rotated_and_deleted(pages, admin, tenant):

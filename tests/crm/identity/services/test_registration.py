@@ -95,6 +95,29 @@ def test_resend_replaces_the_code_and_waits_a_minute():
         assert verify_email(email=NEWCOMER["email"], code=second).email == NEWCOMER["email"]
 
 
+def test_a_code_admits_the_registration_it_was_mailed_for():
+    own = register(**NEWCOMER)
+    code = mailed_code()
+    stranger = register(**{**NEWCOMER, "username": "mallory", "password": "another long passphrase"})
+    mailed_code()
+    assert "mallory" in mail.outbox[-1].body
+    with pytest.raises(WrongCode):
+        verify_email(email=NEWCOMER["email"], code=code, registration_id=stranger.pk)
+    user = verify_email(email=NEWCOMER["email"], code=code)
+    assert user.username == own.username
+    assert user.check_password(PASSWORD)
+
+
+def test_a_browser_verifies_its_own_registration_only(client):
+    form = {**NEWCOMER, "company": "Own"}
+    assert client.post("/register", form).status_code == 302
+    register(**{**NEWCOMER, "username": "mallory", "password": "another long passphrase"})
+    strangers = mailed_code()
+    answer = client.post("/verify", {"email": NEWCOMER["email"], "code": strangers})
+    assert answer.status_code == 422
+    assert not User.identities.filter(email=NEWCOMER["email"]).exists()
+
+
 def test_resend_treats_an_unknown_address_alike():
     resend_code(email="nobody@new.example")
     with pytest.raises(TooManyRequests):
