@@ -277,10 +277,13 @@ CELERY_TASK_ROUTES = {
     "operations.*": {"queue": "default"},
     "leads.*": {"queue": "default"},
     "identity.*": {"queue": "default"},
+    "webhooks.process_due": {"queue": "events"},
+    "webhooks.*": {"queue": "default"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "events.deliver_outbox", "schedule": schedule(run_every=5)},
     "sweep-operations": {"task": "operations.sweep", "schedule": schedule(run_every=10)},
+    "process-due-arrivals": {"task": "webhooks.process_due", "schedule": schedule(run_every=10)},
     "compact-lead-counts": {"task": "leads.compact_counts", "schedule": schedule(run_every=60)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},
 }

@@ -256,9 +256,14 @@ class LeadShare(TenantOwned):
 
 
 class Arrival(TenantOwned):
-    """One thing that came in at a door, as it came: document 1's `lead_meta` with the raw payload."""
+    """One thing that came in at a door, as it came: document 1's `lead_meta` with the raw payload.
+
+    `door` and `door_id` say who can read the payload: the kind of source, and the web form or source itself.
+    """
 
     lead = TenantForeignKey(Lead, models.SET_NULL, null=True, related_name="arrivals")
+    door = models.CharField(_("door"), max_length=12, default="website")
+    door_id = models.BigIntegerField(null=True)
     platform_key = models.CharField(_("channel"), max_length=12, choices=Platform)
     source_lead_id = models.CharField(_("source's own id"), max_length=128)
     page_id = models.CharField(_("page id"), max_length=64, blank=True)
@@ -276,6 +281,8 @@ class Arrival(TenantOwned):
     processing_status = models.CharField(_("state"), max_length=9, choices=ProcessingStatus, default=ProcessingStatus.RECEIVED)
     was_duplicate = models.BooleanField(_("joined an existing lead"), default=False)
     payload = models.JSONField(_("as received"), default=dict)
+    error = models.CharField(_("what is wrong"), max_length=500, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
 
     class Meta:
         ordering = ["-id"]
@@ -283,10 +290,22 @@ class Arrival(TenantOwned):
         indexes = [
             models.Index(fields=["tenant", "lead", "-id"], name="leads_arrival_lead"),
             models.Index(fields=["tenant", "-id"], name="leads_arrival_newest"),
+            models.Index(fields=["tenant", "door", "door_id", "-id"], name="leads_arrival_door"),
+            models.Index(
+                fields=["tenant", "processing_status", "-id"], name="leads_arrival_open", condition=~Q(processing_status="processed")
+            ),
+            models.Index(fields=["tenant", "received_at"], name="leads_arrival_received"),
         ]
 
     def __str__(self) -> str:
         return f"{self.platform_key} {self.source_lead_id}"
+
+    @property
+    def outcome(self) -> str:
+        """What became of it: received, created, merged (it joined a known lead), or failed."""
+        if self.processing_status != ProcessingStatus.PROCESSED:
+            return str(self.processing_status)
+        return "merged" if self.was_duplicate else "created"
 
 
 @track()

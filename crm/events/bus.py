@@ -15,6 +15,9 @@ from crm.events import live, nudge
 from crm.events.models import OutboxEntry
 from crm.tenancy.scope import current_scope, scope_or_none
 
+# The task that empties the outbox.
+DELIVERY = "events.deliver_outbox"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
@@ -61,7 +64,7 @@ def publish(event: Event) -> None:
         OutboxEntry.objects.bulk_create(
             OutboxEntry(tenant_id=tenant_id, event=event.name, subscriber=name, payload=payload, context=context) for name in subscribers
         )
-        transaction.on_commit(nudge.delivery)
+        transaction.on_commit(lambda: nudge.once(DELIVERY))
     if kind.live:
         live.announce(kind.name)
 

@@ -6,24 +6,23 @@ from celery import current_app
 from crm.events.valkey import client
 
 log = structlog.get_logger(__name__)
-_WAITING = "nudge:outbox"
 
 
-def delivery() -> None:
-    """Ask for a run of the outbox, unless one is already waiting to start and will see our rows."""
+def once(name: str) -> None:
+    """Ask for a run of a task that empties a queue, unless one is already waiting to start and will see our rows."""
     try:
-        if client().set(_WAITING, 1, nx=True, ex=5):
-            current_app.send_task("events.deliver_outbox")
+        if client().set(f"nudge:{name}", 1, nx=True, ex=5):
+            current_app.send_task(name)
     except Exception as error:  # the broker may fail in any way; the rows are safe
-        log.warning("nudge_failed", error=str(error))
+        log.warning("nudge_failed", task=name, error=str(error))
 
 
-def starting() -> None:
+def starting(name: str) -> None:
     """Called by the run before it reads, so that rows committed from now on ask for another."""
     try:
-        client().delete(_WAITING)
+        client().delete(f"nudge:{name}")
     except Exception as error:
-        log.warning("nudge_failed", error=str(error))
+        log.warning("nudge_failed", task=name, error=str(error))
 
 
 def task(name: str, **kwargs: object) -> None:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from crm.events import nudge
-from crm.events.bus import UnknownSubscriber, subscriber_of
+from crm.events.bus import DELIVERY, UnknownSubscriber, subscriber_of
 from crm.events.models import OutboxEntry
 from crm.tenancy.scope import tenant_scope
 
@@ -18,7 +18,7 @@ GIVE_UP_AFTER = 12
 
 def deliver_outbox(*, limit: int = 5000) -> int:
     """Deliver what is due, oldest first, until nothing is left. Safe in any number of workers at once."""
-    nudge.starting()
+    nudge.starting(DELIVERY)
     delivered = 0
     while delivered < limit and deliver_next():
         delivered += 1

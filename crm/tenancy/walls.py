@@ -29,6 +29,8 @@ UNPOLICED = {
     "events.OutboxEntry": "delivered by workers across tenants; holds ids and event names",
     "operations.Claim": "lets workers find due operations of all tenants; holds ids",
     "leads.FormKey": "a web form's tenant is found by its key",
+    "webhooks.SourceKey": "a source's tenant is found by its key; holds no customer data",
+    "webhooks.ArrivalJob": "lets workers find waiting arrivals of all tenants; holds ids",
 }
 
 

@@ -142,22 +142,55 @@ def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[A
     normalise(draft, region=current_tenant().region, strict=False)
     with transaction.atomic():
         # The key of the source id first: a form sent twice at once must see the first one's arrival.
-        lock_keys({f"source:{arrival.platform_key}:{arrival.source_lead_id}", *_keys_of(draft)})
-        before = (
-            Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id).select_related("lead").first()
-        )
+        lock_keys({_key_of_source(arrival), *_keys_of(draft)})
+        before = same_arrival(arrival)
         if before is not None:
             return before, False
-        known = exact_duplicates(email=draft.email, phone=draft.phone)
-        arrival.processing_status = ProcessingStatus.PROCESSED
-        if known:
-            arrival.lead, arrival.was_duplicate = known[0].lead, True
-            arrival.save()
-            publish(LeadArrivedAgain(lead_id=known[0].lead.pk, arrival_id=arrival.pk))
-        else:
-            (arrival.lead,) = _insert([draft], words=vocabulary(), by=by)
-            arrival.save()
+        _settle(arrival, draft, by=by)
     return arrival, True
+
+
+def store_arrival(arrival: Arrival) -> tuple[Arrival, bool]:
+    """Keep what came in, before anything is made of it. A repeated source id answers the first arrival with False."""
+    with transaction.atomic():
+        lock_keys({_key_of_source(arrival)})
+        before = same_arrival(arrival)
+        if before is not None:
+            return before, False
+        arrival.save()
+    return arrival, True
+
+
+def capture_arrival(*, arrival_id: int, draft: LeadDraft, by: Actor) -> Arrival:
+    """Make the lead of a stored arrival, or join it to the lead that is there. One that has its lead is left alone."""
+    normalise(draft, region=current_tenant().region, strict=False)
+    with transaction.atomic():
+        arrival = Arrival.objects.select_for_update(of=("self",)).get(pk=arrival_id)
+        if arrival.processing_status != ProcessingStatus.PROCESSED:
+            lock_keys(_keys_of(draft))
+            _settle(arrival, draft, by=by)
+    return arrival
+
+
+def same_arrival(arrival: Arrival) -> Arrival | None:
+    """The arrival that holds this source id already."""
+    same = Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id)
+    return same.select_related("lead").first()
+
+
+def _settle(arrival: Arrival, draft: LeadDraft, *, by: Actor) -> None:
+    """Give an arrival its lead, a new one or the one it duplicates."""
+    known = exact_duplicates(email=draft.email, phone=draft.phone)
+    arrival.processing_status, arrival.error = ProcessingStatus.PROCESSED, ""
+    arrival.was_duplicate = bool(known)
+    arrival.lead = known[0].lead if known else _insert([draft], words=vocabulary(), by=by)[0]
+    arrival.save()
+    if known:
+        publish(LeadArrivedAgain(lead_id=known[0].lead.pk, arrival_id=arrival.pk))
+
+
+def _key_of_source(arrival: Arrival) -> str:
+    return f"source:{arrival.platform_key}:{arrival.source_lead_id}"
 
 
 # --- pieces ---

@@ -32,12 +32,15 @@ UNBOUND = {
     "events.OutboxEntry": "delivered across tenants",
     "operations.Claim": "found across tenants",
     "leads.FormKey": "the tenant is found by it",
+    "webhooks.SourceKey": "the tenant is found by it",
+    "webhooks.ArrivalJob": "workers look across tenants",
 }
 # Keys between rows of a tenant that do not span the tenant.
 PLAIN_KEYS = {
     "identity.AuthSession.user": "read by sign-in before any tenant is open",
     "identity.ApiKey.user": "read by sign-in before any tenant is open",
     "leads.FormKey.form": "the key's own tenant is the form's: both are written by one service",
+    "webhooks.SourceKey.source": "the key's own tenant is the source's: both are written by one service",
 }
 # Indexes of tenant-owned tables that do not lead with the tenant, by model.
 UNLED = {
@@ -46,6 +49,8 @@ UNLED = {
     "identity.AuthSession": "cleared by expiry across tenants; found by user",
     "identity.User": "a person is found by e-mail or username before any tenant is known",
     "leads.FormKey": "a form is found by its public key",
+    "webhooks.SourceKey": "a source is found by its key",
+    "webhooks.ArrivalJob": "due arrivals are found across tenants",
     "operations.Claim": "workers look for what is due across tenants",
 }
 

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from crm.events import bus, live, nudge, services
-from crm.events.bus import Event, publish, subscribe, subscriber_of
+from crm.events.bus import DELIVERY, Event, publish, subscribe, subscriber_of
 from crm.events.models import OutboxEntry
 from crm.events.services import GIVE_UP_AFTER, deliver_next, deliver_outbox
 from crm.tenancy.scope import NoTenantOpen, current_scope, tenant_scope
@@ -137,7 +137,7 @@ def test_rollback_loses_data_and_event_together(committed_db, subscribers):
 def test_workers_are_nudged_after_commit_and_once(tenant, subscribers, monkeypatch, django_capture_on_commit_callbacks):
     sent = []
     monkeypatch.setattr(nudge.current_app, "send_task", lambda name, **_: sent.append(name))
-    nudge.starting()
+    nudge.starting(DELIVERY)
     subscribe(KettleBoiled, note_down)
     with django_capture_on_commit_callbacks(execute=True):
         with tenant_scope(tenant.pk):
@@ -145,8 +145,8 @@ def test_workers_are_nudged_after_commit_and_once(tenant, subscribers, monkeypat
             publish(KettleBoiled())
         assert sent == []
     assert sent == ["events.deliver_outbox"]
-    nudge.starting()
-    nudge.delivery()
+    nudge.starting(DELIVERY)
+    nudge.once(DELIVERY)
     assert len(sent) == 2
 
 
@@ -161,7 +161,7 @@ def test_broker_and_store_that_are_away_only_log(tenant, subscribers, monkeypatc
     with structlog.testing.capture_logs() as logs, django_capture_on_commit_callbacks(execute=True), tenant_scope(tenant.pk):
         publish(KettleBoiled())
         live.announce("kettle")
-    nudge.starting()
+    nudge.starting(DELIVERY)
     nudge.task("operations.run", operation_id=1)
     assert {entry["event"] for entry in logs} == {"nudge_failed", "live_failed"}
     assert deliver_outbox() == 1

@@ -13,7 +13,7 @@ from crm.errors import InvalidInput
 from crm.rest.parsers import JSONParser
 from crm.rest.throttles import Limit, spend
 from crm.rest.views import OpenApiView, client_ip
-from webhooks.services import Submission, form_of_key, receive_submission
+from webhooks.services.website import Submission, form_of_key, receive_submission
 
 _ALLOWED_HEADERS = "Content-Type, X-Form-Key, X-Signature, Idempotency-Key"
 

@@ -1,4 +1,8 @@
-"""Take in what websites send (S1-54): exactly one arrival for a submission, and its lead."""
+"""Take in what websites send (S1-54): exactly one arrival for a submission, and its lead.
+
+The sender is told the lead's id, so a submission is stored and captured in one transaction; where capturing it breaks, it is
+stored alone and tried again like any other arrival.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,15 +10,17 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from crm.actors import Actor, Door
-from crm.errors import Forbidden, InvalidInput
+from crm.errors import DomainError, Forbidden, InvalidInput
 from crm.identity.models import User
 from crm.normal import clean_text
 from crm.rest.throttles import Limit, spend
 from crm.tenancy.models import Tenant
-from crm.tenancy.scope import tenant_scope
+from crm.tenancy.scope import current_tenant_id, tenant_scope
 from leads.enums import Platform
 from leads.errors import UnknownForm
 from leads.models import Arrival, WebForm
@@ -22,7 +28,10 @@ from leads.services.drafts import LeadDraft
 from leads.services.field_names import field_named
 from leads.services.forms import check_origin, check_signature, tenant_of_key
 from leads.services.intake import receive_arrival
+from webhooks.models import Source
+from webhooks.services.arrivals import accept
 
+log = structlog.get_logger(__name__)
 # A field that people do not see. What fills it in is a robot, which is told that all went well.
 HONEYPOT = "_gotcha"
 # A visitor fills in who they are; status, owner and the like are not theirs to say.
@@ -59,19 +68,37 @@ def receive_submission(*, submission: Submission) -> Received:
     """
     payload = submission.payload
     tenant_id, form_id = _addressee(submission)
-    with tenant_scope(tenant_id, by=Actor.system(tenant_id=tenant_id, door=Door.WEBHOOK, label="website")) as scope:
-        assert scope.actor is not None
-        form = WebForm.objects.select_related("default_owner").filter(pk=form_id).first() if form_id else None
+    by = Actor.system(tenant_id=tenant_id, door=Door.WEBHOOK, label="website")
+    with tenant_scope(tenant_id, by=by):
+        form = _form(form_id)
         if form is not None:
             _check_sender(form, submission)
         answers = payload.get("answers")
         if not isinstance(answers, dict) or not answers:
             raise InvalidInput({"answers": ["Send the form's fields as an object."]})
+        redirect_url = form.redirect_url if form else ""
         if str(answers.get(HONEYPOT) or payload.get(HONEYPOT) or "").strip():
-            return Received(lead_id=None, redirect_url=form.redirect_url if form else "")
-        draft = _draft_of(payload, answers, form)
-        arrival, _new = receive_arrival(arrival=_arrival_of(submission, form), draft=draft, by=scope.actor)
-        return Received(lead_id=arrival.lead_id, redirect_url=form.redirect_url if form else "")
+            return Received(lead_id=None, redirect_url=redirect_url)
+        arrival = _arrival_of(submission, form)
+        try:
+            with transaction.atomic():
+                settled, _new = receive_arrival(arrival=arrival, draft=_draft_of(arrival, form), by=by)
+                return Received(lead_id=settled.lead_id, redirect_url=redirect_url)
+        except (DomainError, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # Nobody will press the button again: what was sent is kept, and read once the fault is mended.
+            log.exception("submission_kept_unread", tenant=tenant_id)
+    return Received(lead_id=accept(_arrival_of(submission, form)).lead_id, redirect_url=redirect_url)
+
+
+def draft_of_submission(arrival: Arrival, _source: Source | None) -> LeadDraft:
+    """Read a stored submission anew."""
+    return _draft_of(arrival, _form(arrival.door_id))
+
+
+def _form(form_id: int | None) -> WebForm | None:
+    return WebForm.objects.select_related("default_owner").filter(pk=form_id).first() if form_id else None
 
 
 def form_of_key(key: str) -> tuple[int, WebForm] | None:
@@ -109,7 +136,9 @@ def _check_sender(form: WebForm, submission: Submission) -> None:
     spend([Limit(key=f"form:{form.pk}:h", calls=form.hourly_limit, seconds=3600)])
 
 
-def _draft_of(payload: dict[str, Any], answers: dict[str, Any], form: WebForm | None) -> LeadDraft:
+def _draft_of(arrival: Arrival, form: WebForm | None) -> LeadDraft:
+    payload = arrival.payload
+    answers: dict[str, Any] = payload["answers"]
     values: dict[str, Any] = {}
     custom: dict[str, Any] = {}
     for key, value in answers.items():
@@ -138,7 +167,7 @@ def _draft_of(payload: dict[str, Any], answers: dict[str, Any], form: WebForm | 
         platform_key=Platform.WEBSITE,
         source_page_id=_short(payload.get("page_id"), 64),
         source_page_name=_short(payload.get("page_name"), 150),
-        raw_field_data=_storable(answers),
+        raw_field_data=answers,
         consent_time=timezone.now() if answers.get("consent") in (True, "true", "on", "yes", "1", 1) else None,
     )
 
@@ -148,6 +177,9 @@ def _arrival_of(submission: Submission, form: WebForm | None) -> Arrival:
     utm = payload.get("utm")
     marks = {f"utm_{name}": _short(utm.get(name), length) for name, length in _UTM.items()} if isinstance(utm, dict) else {}
     return Arrival(
+        tenant_id=current_tenant_id(),
+        door="website",
+        door_id=form.pk if form else None,
         platform_key=Platform.WEBSITE,
         source_lead_id=_submission_id(submission),
         page_id=_short(payload.get("page_id"), 64),
