@@ -45,6 +45,12 @@ def tracked_models() -> dict[type[Model], type[Model]]:
     return {model.pgh_tracked_model: model for model in apps.get_models() if hasattr(model, "pgh_tracked_model")}
 
 
+def changed_by_operation(model: type[Model], operation_id: int) -> QuerySet[Any]:
+    """The ids of a model's records that an operation changed or deleted."""
+    history = tracked_models()[model]
+    return history._default_manager.filter(pgh_operation=operation_id).order_by().values("pgh_obj_id").distinct()
+
+
 def history_of(record: Model, *, most: int = 50) -> list[Change]:
     """A record's changes, newest first. Two queries and one more for each kind of related record named in them."""
     model = type(record)

@@ -140,6 +140,22 @@ class UserFilter(Filter):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IdFilter(Filter):
+    """A record named by its number. `condition` makes of it what a plain column does not say."""
+
+    condition: Callable[[int], Q] | None = None
+    control: str = "hidden"
+
+    def parse(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
+            raise ValueError("Must be a number.")
+        return int(text)
+
+    def q(self, value: int) -> Q:
+        return self.condition(value) if self.condition else Q(**{self.column: value})
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlagFilter(Filter):
     """Yes or no; `when_true` is the condition of yes, its opposite that of no."""
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import environ
-from celery.schedules import schedule
+from celery.schedules import crontab, schedule
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -284,6 +284,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "events.deliver_outbox", "schedule": schedule(run_every=5)},
     "sweep-operations": {"task": "operations.sweep", "schedule": schedule(run_every=10)},
     "process-due-arrivals": {"task": "webhooks.process_due", "schedule": schedule(run_every=10)},
+    "reconcile-facebook": {"task": "webhooks.reconcile_facebook", "schedule": crontab(hour="2", minute="40")},
+    "fetch-mailboxes": {"task": "webhooks.fetch_mailboxes", "schedule": schedule(run_every=60)},
     "compact-lead-counts": {"task": "leads.compact_counts", "schedule": schedule(run_every=60)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},
 }
@@ -293,6 +295,11 @@ FB_APP_ID = env.str("FB_APP_ID", default="")
 FB_APP_SECRET = env.str("FB_APP_SECRET", default="")
 FB_VERIFY_TOKEN = env.str("FB_VERIFY_TOKEN", default="")
 FB_PAGE_ACCESS_TOKEN = env.str("FB_PAGE_ACCESS_TOKEN", default="")
+FB_GRAPH_URL = env.str("FB_GRAPH_URL", default="https://graph.facebook.com").rstrip("/")
+FB_GRAPH_VERSION = env.str("FB_GRAPH_VERSION", default="v23.0")
+FB_GRAPH_TIMEOUT = env.float("FB_GRAPH_TIMEOUT", default=15)
+# Whether mailboxes may be on hosts of this network: a tenant's admin could have it asked from inside otherwise.
+ALLOW_PRIVATE_HOSTS = env.bool("ALLOW_PRIVATE_HOSTS", default=DEMO)
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEMO or DEBUG else "json")

@@ -59,4 +59,5 @@ route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
 route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
 
-kind(imports.KIND, imports.import_chunk)
+kind(imports.KIND, imports.import_chunk, undoable=True, links=imports.links)
+kind(imports.CHECK_KIND, imports.check_chunk)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 from django.db import connection
 from django.db.models import BooleanField, F, Func, Q, Sum, Value
 
+from audit.selectors import changed_by_operation
 from crm.actors import Actor
 from crm.filters import (
     ChoiceFilter,
@@ -14,6 +15,7 @@ from crm.filters import (
     Filter,
     FilterSet,
     FlagFilter,
+    IdFilter,
     MatchFilter,
     Narrowing,
     NumberFilter,
@@ -26,7 +28,7 @@ from crm.listing import Listing, Sort, TextCondition
 from crm.normal import clean_text
 from crm.words import word_key
 from leads.enums import COMPANY_SIZES, Platform, Priority, canonical_source, read_priority
-from leads.models import LeadCount, LeadStatus
+from leads.models import Lead, LeadCount, LeadStatus
 from leads.permissions import SEE_ALL, VIEW
 from leads.selectors import branches_visible_to, distinct_values, shared_branches, vocabulary
 
@@ -185,6 +187,8 @@ class LeadFilters(FilterSet):
         "created_after": DateFilter(label="Created from", column="created_at", lookup="gte"),
         "created_before": DateFilter(label="Created until", column="created_at", lookup="lt"),
         "follow_up": FlagFilter(label="Follow-up due", when_true=Q(next_follow_up_at__isnull=False)),
+        "operation": IdFilter(label="Made by operation", column="operation_id"),
+        "changed_by": IdFilter(label="Changed by operation", condition=lambda pk: Q(pk__in=changed_by_operation(Lead, pk))),
         "follow_up_before": DateFilter(label="Follow-up until", column="next_follow_up_at", lookup="lt"),
     }
     aliases: ClassVar[Mapping[str, str]] = {

@@ -205,6 +205,7 @@ class Lead(TenantOwned):
             models.Index(fields=["tenant", "email_key"], name="leads_by_email", condition=_LIVE & ~Q(email_key="")),
             models.Index(fields=["tenant", "phone"], name="leads_by_phone", condition=_LIVE & ~Q(phone="")),
             models.Index(fields=["tenant", "deleted_at", "id"], name="leads_bin", condition=Q(deleted_at__isnull=False)),
+            models.Index(fields=["tenant", "operation_id", "id"], name="leads_by_operation", condition=Q(operation_id__isnull=False)),
             GinIndex(fields=["tenant", "search"], name="leads_search"),
             GinIndex(fields=["tenant", "tags"], name="leads_tags"),
         ]
@@ -349,6 +350,20 @@ class FormKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ImportMapping(TenantOwned):
+    """How the last file with these headers was mapped: header → field. `fingerprint` is the layout's."""
+
+    fingerprint = models.CharField(max_length=32)
+    mapping = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "fingerprint"], name="leads_importmapping_headers")]
+
+    def __str__(self) -> str:
+        return self.fingerprint
 
 
 class LeadCount(TenantOwned):

@@ -207,7 +207,11 @@ def next_statuses(status: LeadStatus) -> list[LeadStatus]:
 
 
 def is_allowed(source: LeadStatus, target: LeadStatus) -> bool:
-    return LeadTransition.objects.filter(source=source, target=target).exists()
+    """Whether the rules allow a move; all of them are read once for the work in progress."""
+    memo = current_scope().memo
+    if "leads.moves" not in memo:
+        memo["leads.moves"] = set(LeadTransition.objects.values_list("source_id", "target_id"))
+    return (source.pk, target.pk) in memo["leads.moves"]
 
 
 def distinct_values(column: str, *, most: int = 200) -> list[str]:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from crm.admin import TenantModelAdmin, actor_of
-from crm.operations.models import Operation, OperationError
+from crm.operations.models import Operation, OperationRow
 from crm.operations.selectors import operations_visible_to
 from crm.operations.services import cancel_operation
 
@@ -43,15 +43,15 @@ class OperationAdmin(TenantModelAdmin):
                 cancel_operation(operation=operation, by=actor_of(request))
 
 
-@admin.register(OperationError)
-class OperationErrorAdmin(TenantModelAdmin):
-    """Rows that failed, read-only."""
+@admin.register(OperationRow)
+class OperationRowAdmin(TenantModelAdmin):
+    """Rows that failed or were skipped, read-only."""
 
-    list_display = ("operation", "row", "field", "message")
+    list_display = ("operation", "outcome", "row", "field", "message")
     search_fields = ("message",)
     list_select_related = ("operation",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OperationError]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OperationRow]:
         return super().get_queryset(request).filter(operation__in=operations_visible_to(actor_of(request)).values("pk"))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

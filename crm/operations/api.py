@@ -7,10 +7,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crm.errors import NotFound
-from crm.operations.enums import State
-from crm.operations.models import Operation, OperationError
-from crm.operations.selectors import errors_after, operations_visible_to
+from crm.errors import InvalidInput, NotFound
+from crm.operations.enums import RowOutcome, State
+from crm.operations.models import Operation, OperationRow
+from crm.operations.selectors import operations_visible_to, rows_after
 from crm.operations.services import cancel_operation
 from crm.rest.description import component, described
 from crm.rest.envelope import success
@@ -31,6 +31,7 @@ _OPERATION: dict[str, Any] = {
     "time_left": serializers.IntegerField(allow_null=True, help_text="Seconds, estimated."),
     "result": serializers.DictField(),
     "error": serializers.CharField(allow_null=True),
+    "undo_of": serializers.IntegerField(allow_null=True, help_text="The operation that this one takes back."),
     "created_by": serializers.IntegerField(allow_null=True),
     "created_at": serializers.DateTimeField(),
     "started_at": serializers.DateTimeField(allow_null=True),
@@ -41,6 +42,7 @@ _ERROR: dict[str, Any] = {
     "field": serializers.CharField(allow_null=True),
     "message": serializers.CharField(),
     "values": serializers.DictField(),
+    "record_id": serializers.IntegerField(allow_null=True, help_text="The record that was in the way of a skipped row."),
 }
 
 
@@ -58,6 +60,7 @@ def operation_out(operation: Operation) -> dict[str, Any]:
         "time_left": int(left.total_seconds()) if left is not None else None,
         "result": operation.result,
         "error": operation.error or None,
+        "undo_of": operation.undo_of_id,
         "created_by": operation.created_by_id,
         "created_at": operation.created_at,
         "started_at": operation.started_at,
@@ -65,8 +68,8 @@ def operation_out(operation: Operation) -> dict[str, Any]:
     }
 
 
-def error_out(error: OperationError) -> dict[str, Any]:
-    return {"row": error.row, "field": error.field or None, "message": error.message, "values": error.values}
+def error_out(error: OperationRow) -> dict[str, Any]:
+    return {"row": error.row, "field": error.field or None, "message": error.message, "values": error.values, "record_id": error.record_id}
 
 
 class OperationsView(ApiView):
@@ -106,7 +109,7 @@ class OperationView(OneOperationView):
 
 
 class OperationErrorsView(OneOperationView):
-    """The rows that failed."""
+    """The rows that failed, or that were skipped."""
 
     @extend_schema(
         parameters=[
@@ -120,8 +123,12 @@ class OperationErrorsView(OneOperationView):
     def get(self, request: Request, id: str) -> Response:
         operation = self.operation(id)
         limit = whole(request.query_params, "limit", default=50, least=1, most=200)
-        errors, cursor = errors_after(operation, cursor=request.query_params.get("cursor", ""), limit=limit)
-        pagination = {"limit": limit, "total": operation.failed, "nextCursor": cursor, "hasNext": cursor is not None}
+        wanted = request.query_params.get("outcome") or RowOutcome.FAILED
+        if wanted not in RowOutcome.values:
+            raise InvalidInput({"outcome": [f"Must be one of {', '.join(RowOutcome.values)}."]})
+        outcome = RowOutcome(wanted)
+        errors, cursor = rows_after(operation, outcome=outcome, cursor=request.query_params.get("cursor", ""), limit=limit)
+        pagination = {"limit": limit, "total": getattr(operation, outcome), "nextCursor": cursor, "hasNext": cursor is not None}
         return success(request, [error_out(error) for error in errors], pagination=pagination)
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from crm.identity.models import User
-from crm.operations.enums import State
+from crm.operations.enums import RowOutcome, State
 from crm.tenancy.fields import TenantForeignKey
 from crm.tenancy.models import TenantOwned
 
@@ -36,6 +36,7 @@ class Operation(TenantOwned):
     skipped = models.PositiveBigIntegerField(_("skipped"), default=0)
     failed = models.PositiveBigIntegerField(_("failed"), default=0)
     error = models.TextField(_("error"), blank=True)
+    undo_of = TenantForeignKey("self", models.SET_NULL, null=True, related_name="undone_by", verbose_name=_("takes back"))
     created_by = TenantForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("by"))
     created_at = models.DateTimeField(_("asked for"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True)
@@ -48,7 +49,13 @@ class Operation(TenantOwned):
             models.CheckConstraint(
                 condition=models.Q(done=models.F("created") + models.F("updated") + models.F("skipped") + models.F("failed")),
                 name="operations_counters_add_up",
-            )
+            ),
+            # An operation is taken back once; an attempt that failed or was stopped may be made again.
+            models.UniqueConstraint(
+                fields=["tenant", "undo_of"],
+                condition=models.Q(undo_of__isnull=False) & ~models.Q(state__in=[State.FAILED, State.CANCELLED]),
+                name="operations_undone_once",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -80,18 +87,20 @@ class Operation(TenantOwned):
         return timedelta(seconds=round((self.total - self.done) / self.rate))
 
 
-class OperationError(TenantOwned):
-    """A row that failed: where, why, and what it held."""
+class OperationRow(TenantOwned):
+    """A row that failed or was passed over: where, why, what it held, and the record that was in the way."""
 
-    operation = TenantForeignKey(Operation, models.CASCADE, related_name="errors")
+    operation = TenantForeignKey(Operation, models.CASCADE, related_name="rows")
+    outcome = models.CharField(_("outcome"), max_length=7, choices=RowOutcome, default=RowOutcome.FAILED)
     row = models.PositiveBigIntegerField(_("row"))
     field = models.CharField(_("field"), max_length=80, blank=True)
     message = models.CharField(_("message"), max_length=500)
     values = models.JSONField(default=dict)
+    record_id = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["row", "id"]
-        indexes = [models.Index(fields=["tenant", "operation", "row"], name="operations_error_row")]
+        indexes = [models.Index(fields=["tenant", "operation", "outcome", "row"], name="operations_row")]
 
     def __str__(self) -> str:
         return f"{self.row}: {self.message}"

@@ -11,10 +11,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from crm.actors import Actor
-from crm.operations.enums import State
+from crm.operations.enums import RowOutcome, State
 from crm.operations.models import Operation
-from crm.operations.selectors import errors_after, operations_visible_to
+from crm.operations.runner import kind_of
+from crm.operations.selectors import operations_visible_to, rows_after
 from crm.operations.services import cancel_operation
+from crm.registry import sections
 from crm.tenancy.scope import tenant_scope
 from crm.text import safe_cell
 from crm.web.pages import Page
@@ -59,21 +61,40 @@ class OperationPage(OneOperationPage):
         if request.htmx and "cursor" in request.GET:  # type: ignore[attr-defined]
             return self.show(self.errors(operation), part="errors")
         part = "progress" if request.htmx else ""  # type: ignore[attr-defined]
-        context = {"operation": operation, "counters": counters_of(operation), **self.errors(operation)}
+        context = {
+            "operation": operation,
+            "counters": counters_of(operation),
+            "actions": [
+                {"template": item.template, "data": item.build(operation, self.actor)} for item in sections.of("operations.Operation")
+            ],
+            **self.errors(operation),
+        }
         return self.show(context, part=part)
 
     def errors(self, operation: Operation) -> dict[str, Any]:
-        errors, cursor = errors_after(operation, cursor=self.request.GET.get("cursor", ""), limit=ERRORS_PER_PAGE)
-        return {"operation": operation, "errors": errors, "cursor": cursor, "first": "cursor" not in self.request.GET}
+        outcome = RowOutcome.SKIPPED if self.request.GET.get("rows") == RowOutcome.SKIPPED else RowOutcome.FAILED
+        rows, cursor = rows_after(operation, outcome=outcome, cursor=self.request.GET.get("cursor", ""), limit=ERRORS_PER_PAGE)
+        kept = getattr(operation, outcome)
+        return {
+            "operation": operation, "record_url": links_of(operation).get("record", ""), "outcome": outcome, "kept": kept, "errors": rows, "cursor": cursor, "first": "cursor" not in self.request.GET,
+        }  # fmt: skip
+
+
+def links_of(operation: Operation) -> dict[str, str]:
+    """The pages that show what a counter counted; under `record`, the address of one record without its id."""
+    kind = kind_of(operation)
+    return kind.links(operation) if kind and kind.links else {}
 
 
 def counters_of(operation: Operation) -> list[dict[str, Any]]:
-    """What the rows came to. They add up to the rows done."""
+    """What the rows came to, and where they can be seen. They add up to the rows done."""
+    own = f"/operations/{operation.pk}"
+    links = links_of(operation)
     return [
-        {"label": _("Created"), "value": operation.created, "icon": "plus"},
-        {"label": _("Updated"), "value": operation.updated, "icon": "pencil"},
-        {"label": _("Skipped"), "value": operation.skipped, "icon": "skip-forward"},
-        {"label": _("Failed"), "value": operation.failed, "icon": "circle-alert"},
+        {"label": _("Created"), "value": operation.created, "icon": "plus", "url": links.get("created", "")},
+        {"label": _("Updated"), "value": operation.updated, "icon": "pencil", "url": links.get("updated", "")},
+        {"label": _("Skipped"), "value": operation.skipped, "icon": "skip-forward", "url": f"{own}?rows=skipped#rows"},
+        {"label": _("Failed"), "value": operation.failed, "icon": "circle-alert", "url": f"{own}#rows"},
     ]
 
 
@@ -112,7 +133,7 @@ def failed_rows_csv(operation: Operation, by: Actor) -> Iterator[str]:
     cursor: str | None = ""
     while cursor is not None:
         with tenant_scope(operation.tenant_id, by=by):
-            errors, cursor = errors_after(operation, cursor=cursor, limit=ROWS_PER_READ)
+            errors, cursor = rows_after(operation, cursor=cursor, limit=ROWS_PER_READ)
         for error in errors:
             yield writer.writerow([error.row, error.field, safe_cell(error.message), *(_cell(error.values.get(name)) for name in columns)])
 
@@ -121,7 +142,7 @@ def _columns(operation: Operation, by: Actor) -> list[str]:
     """The columns of the rows that failed, in the order in which they are met."""
     columns: dict[str, None] = {}
     with tenant_scope(operation.tenant_id, by=by):
-        for error in errors_after(operation, limit=ROWS_PER_READ)[0]:
+        for error in rows_after(operation, limit=ROWS_PER_READ)[0]:
             columns.update(dict.fromkeys(error.values))
     return list(columns)
 

@@ -18,8 +18,8 @@ from crm.errors import DomainError
 from crm.events import live, nudge
 from crm.identity.models import User
 from crm.identity.selectors import actor_for
-from crm.operations.enums import State
-from crm.operations.models import Claim, Operation, OperationError
+from crm.operations.enums import RowOutcome, State
+from crm.operations.models import Claim, Operation, OperationRow
 from crm.tenancy.scope import act_as, tenant_scope
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,15 @@ class RowError:
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SkippedRow:
+    """A row that was passed over, and the record that was in its way."""
+
+    row: int
+    message: str
+    record_id: int | None = None
+
+
 @dataclass(kw_only=True)
 class Chunk:
     """What one step did. `cursor` says where the next one starts; `finished` ends the operation."""
@@ -46,19 +55,40 @@ class Chunk:
     updated: int = 0
     skipped: int = 0
     errors: list[RowError] = dataclasses.field(default_factory=list)
+    skipped_rows: list[SkippedRow] = dataclasses.field(default_factory=list)
     # Failed rows without an error row of their own, such as beyond the number that is kept.
     failed: int | None = None
     result: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 Step = Callable[[Operation, Actor], Chunk]
-_kinds: dict[str, Step] = {}
-KEPT_ERRORS = 10_000
 
 
-def kind(name: str, step: Step) -> None:
-    """Register how a kind of operation does its next chunk. `step` runs in one transaction and must follow the cursor alone."""
-    _kinds[name] = step
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a kind of operation is.
+
+    `step` does the next chunk: it runs in one transaction and must follow the cursor alone. `undoable` kinds change records
+    whose history knows the operation. `links` answers pages that show what a counter counted, by the counter's name.
+    """
+
+    step: Step
+    undoable: bool = False
+    links: Callable[[Operation], dict[str, str]] | None = None
+
+
+_kinds: dict[str, Kind] = {}
+# Of either outcome.
+KEPT_ROWS = 10_000
+
+
+def kind(name: str, step: Step, *, undoable: bool = False, links: Callable[[Operation], dict[str, str]] | None = None) -> None:
+    """Register a kind of operation."""
+    _kinds[name] = Kind(step=step, undoable=undoable, links=links)
+
+
+def kind_of(operation: Operation) -> Kind | None:
+    return _kinds.get(operation.kind)
 
 
 def claim(operation_id: int) -> int | None:
@@ -107,7 +137,7 @@ def _next_chunk(tenant_id: int, operation_id: int) -> bool:
         if operation.started_at is None:
             operation.started_at = timezone.now()
             operation.state = State.RUNNING
-        chunk = _kinds[operation.kind](operation, actor)
+        chunk = _kinds[operation.kind].step(operation, actor)
         _record(operation, chunk)
         live.announce(
             "operation.progress",
@@ -129,11 +159,15 @@ def _actor_of(operation: Operation) -> Actor:
 
 def _record(operation: Operation, chunk: Chunk) -> None:
     failed = len(chunk.errors) if chunk.failed is None else chunk.failed
-    room = max(0, KEPT_ERRORS - operation.failed)
-    OperationError.objects.bulk_create(
-        OperationError(operation=operation, row=error.row, field=error.field[:80], message=error.message[:500], values=error.values)
-        for error in chunk.errors[:room]
-    )
+    failed_rows = [
+        OperationRow(operation=operation, row=error.row, field=error.field[:80], message=error.message[:500], values=error.values)
+        for error in chunk.errors[: max(0, KEPT_ROWS - operation.failed)]
+    ]
+    skipped_rows = [
+        OperationRow(operation=operation, outcome=RowOutcome.SKIPPED, row=row.row, message=row.message[:500], record_id=row.record_id)
+        for row in chunk.skipped_rows[: max(0, KEPT_ROWS - operation.skipped)]
+    ]
+    OperationRow.objects.bulk_create([*failed_rows, *skipped_rows])
     operation.cursor = chunk.cursor
     operation.total = chunk.total if chunk.total is not None else operation.total
     operation.created += chunk.created

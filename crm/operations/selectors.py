@@ -6,24 +6,27 @@ from django.db.models import Q, QuerySet
 
 from crm.actors import Actor
 from crm.errors import InvalidInput
-from crm.operations.models import Operation, OperationError
+from crm.operations.enums import RowOutcome, State
+from crm.operations.models import Operation, OperationRow
 
 
 def operations_visible_to(actor: Actor) -> QuerySet[Operation]:
     """One's own, or all of the tenant's with the permission."""
-    operations = Operation.objects.select_related("created_by")
+    operations = Operation.objects.select_related("created_by").exclude(state=State.DRAFT)
     return operations if actor.can("identity.see_all_operations") else operations.filter(created_by_id=actor.user_id)
 
 
-def errors_after(operation: Operation, *, cursor: str = "", limit: int) -> tuple[list[OperationError], str | None]:
-    """One page of an operation's failed rows, and the cursor of the next. The cursor names the last row read."""
-    errors = OperationError.objects.filter(operation=operation).order_by("row", "id")
+def rows_after(
+    operation: Operation, *, outcome: RowOutcome = RowOutcome.FAILED, cursor: str = "", limit: int
+) -> tuple[list[OperationRow], str | None]:
+    """One page of an operation's kept rows, and the cursor of the next. The cursor names the last row read."""
+    rows = OperationRow.objects.filter(operation=operation, outcome=outcome).order_by("row", "id")
     if cursor:
         match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", cursor)
         if match is None:
             raise InvalidInput({"cursor": ["Not a cursor of this list."]})
         row, pk = int(match[1]), int(match[2])
-        errors = errors.filter(Q(row__gt=row) | Q(row=row, pk__gt=pk), row__gte=row)
-    page = list(errors[: limit + 1])
+        rows = rows.filter(Q(row__gt=row) | Q(row=row, pk__gt=pk), row__gte=row)
+    page = list(rows[: limit + 1])
     following = f"{page[limit - 1].row}-{page[limit - 1].pk}" if len(page) > limit else None
     return page[:limit], following

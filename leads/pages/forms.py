@@ -18,8 +18,9 @@ from leads.permissions import ADD, ASSIGN, CHANGE, DELETE, IMPORT
 from leads.services.bin import binned_leads, restore_lead
 from leads.services.drafts import LeadDraft
 from leads.services.editing import edit_lead, find_lead
-from leads.services.imports import start_import
-from leads.services.intake import OnDuplicate, capture_lead
+from leads.services.imports import ImportOptions, start_import
+from leads.services.intake import capture_lead
+from leads.services.upsert import OnDuplicate
 
 MOST_IN_BIN = 200
 
@@ -174,10 +175,12 @@ class ImportPage(FormPage):
         data = form.cleaned_data
         operation = start_import(
             file=data["file"],
-            on_duplicate=OnDuplicate(data["on_duplicate"]),
-            lead_source=data["lead_source"],
-            tags=split_words(data["tags"]),
-            owner_id=int(data["owner"]) if data["owner"] else None,
+            options=ImportOptions(
+                on_duplicate=OnDuplicate(data["on_duplicate"]),
+                lead_source=data["lead_source"],
+                tags=split_words(data["tags"]),
+                owner_id=int(data["owner"]) if data["owner"] else None,
+            ),
             by=self.actor,
         )
         return redirect("operations:operation", operation.pk)

@@ -67,7 +67,7 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
         lead.save(update_fields=[*changed, *rescored, "updated_at"])
         _tell(lead, before, changed, by=by)
     reported = [
-        _public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")
+        public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")
     ]
     return Edited(lead=lead, fields_changed=reported, rescored=True)
 
@@ -95,9 +95,9 @@ def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
     if problems:
         raise InvalidInput(problems)
     if "owner_id" in data:
-        _set_owner(lead, data["owner_id"], by=by)
+        set_owner(lead, data["owner_id"], by=by)
     if data.get("status"):
-        _set_status(lead, data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
+        set_status(lead, data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
 
 
 def _apply_texts(lead: Lead, data: dict[str, Any], problems: dict[str, list[str]]) -> None:
@@ -125,7 +125,8 @@ def _set_email(lead: Lead, raw: str, problems: dict[str, list[str]]) -> None:
     lead.email, lead.email_key = email, email_key(email)
 
 
-def _set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
+def set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
+    """Give an unsaved change its owner, by the rules of who may give leads to whom."""
     if owner_id == lead.owner_id:
         return
     if not can_give_to(by, lead, owner_id):
@@ -137,7 +138,8 @@ def _set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
     lead.assigned_at = timezone.now() if owner else None
 
 
-def _set_status(lead: Lead, word: str, *, reason: str, skip_rules: bool, by: Actor) -> None:
+def set_status(lead: Lead, word: str, *, reason: str = "", skip_rules: bool, by: Actor) -> None:
+    """Give an unsaved change its status, by the allowed moves or past them. Raises InvalidInput, InvalidTransition, Forbidden."""
     found = vocabulary().find(word)
     if found is None:
         raise InvalidInput({"status": [f"Unknown status: {word[:40]}."]})
@@ -166,12 +168,12 @@ def _tell(lead: Lead, before: dict[str, Any], changed: list[str], *, by: Actor) 
         publish(LeadStatusChanged(lead_id=lead.pk, from_status=before["status_id"], to_status=lead.status_id))
     if "owner_id" in changed:
         publish(LeadsAssigned(lead_ids=(lead.pk,), owner_id=lead.owner_id))
-    publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(_public_name(name) for name in changed)))
+    publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(public_name(name) for name in changed)))
 
 
 _PUBLIC = {"status_id": "status", "owner_id": "assigned_to", "next_follow_up_at": "next_follow_up", "last_contact_at": "last_contact"}
 
 
-def _public_name(column: str) -> str:
+def public_name(column: str) -> str:
     """A column under the name the API gives it."""
     return _PUBLIC.get(column, column)

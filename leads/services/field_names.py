@@ -3,11 +3,24 @@
 from crm.normal import clean_text
 
 _NAMES = {
+    "id": ("lead id", "salesmagnet id"),
     "name": ("name", "full name", "fullname", "your name", "contact", "contact name", "lead name"),
     "first_name": ("first name", "firstname", "fname", "given name", "forename"),
     "last_name": ("last name", "lastname", "lname", "surname", "family name"),
-    "email": ("email", "e mail", "email address", "work email", "mail", "email id"),
-    "phone": ("phone", "phone number", "telephone", "tel", "mobile", "mobile phone", "cell", "phone e164"),
+    "email": ("email", "e mail", "email address", "work email", "business email", "company email", "mail", "email id"),
+    "phone": (
+        "phone",
+        "phone number",
+        "telephone",
+        "tel",
+        "mobile",
+        "mobile phone",
+        "cell",
+        "phone e164",
+        "work phone",
+        "work phone number",
+        "business phone",
+    ),
     "company": ("company", "company name", "organization", "organisation", "account", "employer", "business"),
     "title": ("title", "job title", "position", "role", "designation"),
     "website": ("website", "web site", "url", "homepage"),

@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from crm.actors import Actor
-from crm.errors import DomainError, Forbidden, InvalidInput
+from crm.bulk import insert_records
+from crm.errors import Forbidden, InvalidInput
 from crm.events.bus import publish
 from crm.identity.models import User
 from crm.normal import email_key
@@ -36,24 +36,7 @@ from leads.services.drafts import LeadDraft, lead_values, normalise
 _LOCKS_PER_TENANT = 256
 _MOST_SEEN_TAGS = 10_000
 _seen_tags: set[tuple[int, str]] = set()
-
-
-class OnDuplicate(StrEnum):
-    """What a door wants done with a lead that is there already."""
-
-    REFUSE = "refuse"
-    CREATE = "create"
-    SKIP = "skip"
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What became of one draft: a new lead, or the one it duplicates, or a refusal by field."""
-
-    lead: Lead | None = None
-    duplicate_of: int | None = None
-    problems: dict[str, list[str]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+_FEW = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +57,7 @@ def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: b
     warnings = normalise(draft, region=current_tenant().region, strict=strict)
     _check_owner(draft.owner_id, by=by)
     with transaction.atomic():
-        lock_keys(_keys_of(draft))
+        lock_keys(keys_of(draft))
         found = exact_duplicates(email=draft.email, phone=draft.phone)
         if found and not ignore_duplicates:
             raise DuplicateLead(
@@ -82,56 +65,8 @@ def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: b
                 field=found[0].matched_on[0],
                 details={"candidates": _candidates_for(found, by=by)},
             )
-        (lead,) = _insert([draft], words=vocabulary(), by=by)
+        lead = _insert(draft, by=by)
     return Captured(lead=lead, duplicates=found, warnings=warnings)
-
-
-def capture_leads(
-    *, drafts: Sequence[LeadDraft], on_duplicate: OnDuplicate, strict: bool = True, operation_id: int | None = None, by: Actor
-) -> list[Outcome]:
-    """Capture many at once, set-wise: one look-up of duplicates (within the drafts too) and one insert for all.
-
-    A draft that is wrong gets its problems and does not stop the others. Outcomes are in the drafts' order.
-    """
-    by.require(ADD)
-    outcomes = [Outcome() for _ in drafts]
-    good: list[int] = []
-    words = vocabulary()
-    for position, draft in enumerate(drafts):
-        try:
-            outcomes[position].warnings = normalise(draft, region=current_tenant().region, strict=strict)
-            _check_status(draft, words)
-            good.append(position)
-        except DomainError as refusal:
-            problems = refusal.problems if isinstance(refusal, InvalidInput) else {refusal.field or "": [refusal.message]}
-            outcomes[position].problems = problems
-    with transaction.atomic():
-        lock_keys({key for position in good for key in _keys_of(drafts[position])})
-        fresh = good if on_duplicate == OnDuplicate.CREATE else _without_duplicates(drafts, good, outcomes)
-        leads = _insert([drafts[position] for position in fresh], words=words, operation_id=operation_id, by=by)
-    for position, lead in zip(fresh, leads, strict=True):
-        outcomes[position].lead = lead
-    return outcomes
-
-
-def _without_duplicates(drafts: Sequence[LeadDraft], positions: Sequence[int], outcomes: list[Outcome]) -> list[int]:
-    keys = {email_key(drafts[position].email) for position in positions} - {""}
-    phones = {drafts[position].phone for position in positions} - {""}
-    known = Lead.objects.live().filter(Q(email_key__in=keys) | Q(phone__in=phones)).order_by("-pk").values_list("pk", "email_key", "phone")
-    by_key: dict[str, int] = {}
-    for pk, key, phone in known:
-        by_key.update({value: pk for value in (key, phone) if value})
-    fresh: list[int] = []
-    first_in_batch: set[str] = set()
-    for position in positions:
-        own = {value for value in (email_key(drafts[position].email), drafts[position].phone) if value}
-        there = next((by_key[value] for value in own if value in by_key), None)
-        if there is not None or own & first_in_batch:
-            outcomes[position].duplicate_of = there or 0
-        else:
-            first_in_batch |= own
-            fresh.append(position)
-    return fresh
 
 
 def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[Arrival, bool]:
@@ -142,7 +77,7 @@ def receive_arrival(*, arrival: Arrival, draft: LeadDraft, by: Actor) -> tuple[A
     normalise(draft, region=current_tenant().region, strict=False)
     with transaction.atomic():
         # The key of the source id first: a form sent twice at once must see the first one's arrival.
-        lock_keys({_key_of_source(arrival), *_keys_of(draft)})
+        lock_keys({_key_of_source(arrival), *keys_of(draft)})
         before = same_arrival(arrival)
         if before is not None:
             return before, False
@@ -167,7 +102,7 @@ def capture_arrival(*, arrival_id: int, draft: LeadDraft, by: Actor) -> Arrival:
     with transaction.atomic():
         arrival = Arrival.objects.select_for_update(of=("self",)).get(pk=arrival_id)
         if arrival.processing_status != ProcessingStatus.PROCESSED:
-            lock_keys(_keys_of(draft))
+            lock_keys(keys_of(draft))
             _settle(arrival, draft, by=by)
     return arrival
 
@@ -183,7 +118,7 @@ def _settle(arrival: Arrival, draft: LeadDraft, *, by: Actor) -> None:
     known = exact_duplicates(email=draft.email, phone=draft.phone)
     arrival.processing_status, arrival.error = ProcessingStatus.PROCESSED, ""
     arrival.was_duplicate = bool(known)
-    arrival.lead = known[0].lead if known else _insert([draft], words=vocabulary(), by=by)[0]
+    arrival.lead = known[0].lead if known else _insert(draft, by=by)
     arrival.save()
     if known:
         publish(LeadArrivedAgain(lead_id=known[0].lead.pk, arrival_id=arrival.pk))
@@ -208,7 +143,8 @@ def lock_keys(keys: set[str]) -> None:
             )
 
 
-def _keys_of(draft: LeadDraft) -> set[str]:
+def keys_of(draft: LeadDraft) -> set[str]:
+    """What a draft is known by: canonical e-mail and phone."""
     return {value for value in (email_key(draft.email), draft.phone) if value}
 
 
@@ -221,18 +157,19 @@ def _check_owner(owner_id: int | None, *, by: Actor) -> None:
         raise InvalidInput({"assigned_to": ["No such active user."]})
 
 
-def _check_status(draft: LeadDraft, words: Vocabulary) -> None:
-    if draft.status and words.find(draft.status) is None:
-        raise InvalidInput({"status": [f"Unknown status: {draft.status[:40]}."]})
+def _insert(draft: LeadDraft, *, by: Actor) -> Lead:
+    lead = new_lead(draft, words=vocabulary(), now=timezone.now(), by=by)
+    insert_leads([lead], by=by)
+    return lead
 
 
-def _insert(drafts: Sequence[LeadDraft], *, words: Vocabulary, operation_id: int | None = None, by: Actor) -> list[Lead]:
-    if not drafts:
-        return []
-    now = timezone.now()
-    leads = [_lead_of(draft, words=words, now=now, operation_id=operation_id, by=by) for draft in drafts]
+def insert_leads(leads: Sequence[Lead], *, by: Actor) -> None:
+    """Write new leads of this transaction: scored, counted, told to subscribers with one event for all."""
+    if not leads:
+        return
     compute_values("leads.Lead", leads)
-    Lead.objects.bulk_create(leads, batch_size=1000)
+    # COPY has a price of its own, which pays from some twenty rows on.
+    insert_records(leads) if len(leads) > _FEW else Lead.objects.bulk_create(leads)
     remember_tags({tag for lead in leads for tag in lead.tags})
     publish(LeadsCaptured(lead_ids=tuple(lead.pk for lead in leads), door=str(by.door)))
     given: dict[int, list[int]] = {}
@@ -241,10 +178,10 @@ def _insert(drafts: Sequence[LeadDraft], *, words: Vocabulary, operation_id: int
             given.setdefault(lead.owner_id, []).append(lead.pk)
     for owner_id, ids in given.items():
         publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
-    return leads
 
 
-def _lead_of(draft: LeadDraft, *, words: Vocabulary, now: Any, operation_id: int | None, by: Actor) -> Lead:
+def new_lead(draft: LeadDraft, *, words: Vocabulary, now: datetime, operation_id: int | None = None, by: Actor) -> Lead:
+    """The unsaved lead of a normalised draft. Raises InvalidInput for a status that is none."""
     status, reason = _starting_status(draft, words)
     created_at = draft.created_at or now
     return Lead(
@@ -264,9 +201,9 @@ def _lead_of(draft: LeadDraft, *, words: Vocabulary, now: Any, operation_id: int
 def _starting_status(draft: LeadDraft, words: Vocabulary) -> tuple[LeadStatus, str]:
     if not draft.status:
         return words.starting, ""
-    _check_status(draft, words)
     found = words.find(draft.status)
-    assert found is not None
+    if found is None:
+        raise InvalidInput({"status": [f"Unknown status: {draft.status[:40]}."]})
     return found
 
 

@@ -1,6 +1,8 @@
 """Every documented endpoint that is built answers as documented: `docs/api/endpoints.tsv` is the list."""
 
 import csv
+import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from django.conf import settings
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
@@ -25,7 +29,7 @@ from tests.factories import PASSWORD, acting, inside, make_lead, make_session, m
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "api" / "endpoints.tsv"
 # Their leaves may be missing while the value itself is null: predictions and recommendations come with scoring.
 MAY_BE_NULL = ("conversion_probability", "next_action_recommended")
-PUBLIC = {"S1-01", "S1-02", "S1-03", "S1-54", "S4-196", "S4-199", "S4-201", "S4-202", "S4-203", "S4-204"}
+PUBLIC = {"S1-01", "S1-02", "S1-03", "S1-52", "S1-53", "S1-54", "S4-196", "S4-199", "S4-201", "S4-202", "S4-203", "S4-204"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,8 @@ class World:
 
 
 @pytest.fixture
-def world(db) -> World:
+def world(db, settings) -> World:
+    settings.FB_APP_SECRET, settings.FB_VERIFY_TOKEN = "app-secret", "verify-me"
     tenant = make_tenant("documented", open_form=True)
     admin = make_user(tenant, role="admin")
     colleague = make_user(tenant, role="sales_rep")
@@ -118,6 +123,7 @@ class Call:
     ids: dict[str, Any] = field(default_factory=dict)
     query: dict[str, Any] = field(default_factory=dict)
     body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def _register(world: World) -> Call:
@@ -161,6 +167,20 @@ def _colleague(**body: Any) -> Callable[[World], Call]:
 
 def _own_tenant(**body: Any) -> Callable[[World], Call]:
     return lambda world: Call(ids={"id": world.tenant.pk}, body=body)
+
+
+def _facebook(world: World) -> Call:
+    value = {
+        "leadgen_id": "LEAD_ID",
+        "form_id": "FORM_ID",
+        "page_id": "PAGE_ID",
+        "ad_id": "AD_ID",
+        "campaign_id": "CAMPAIGN_ID",
+        "created_time": 1718032990,
+    }
+    body = {"object": "page", "entry": [{"id": "PAGE_ID", "time": 1718033000000, "changes": [{"field": "leadgen", "value": value}]}]}
+    digest = hmac.new(settings.FB_APP_SECRET.encode(), orjson.dumps(body), hashlib.sha256).hexdigest()
+    return Call(body=body, headers={"HTTP_X_HUB_SIGNATURE_256": f"sha256={digest}"})
 
 
 def _plain(**body: Any) -> Callable[[World], Call]:
@@ -229,6 +249,10 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S1-06": _lead(first_name="Jane", last_name="Smith", phone="+15559876543"),
     "S1-08": lambda world: Call(query={"limit": 50}),
     "S1-09": lambda world: Call(query={"limit": 50}),
+    "S1-52": lambda world: Call(
+        query={"hub.mode": "subscribe", "hub.verify_token": settings.FB_VERIFY_TOKEN, "hub.challenge": "1158201444"}
+    ),
+    "S1-53": _facebook,
     "S1-54": lambda world: Call(
         body={
             "platform": "website",
@@ -243,6 +267,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S4-037": _lead(),
     "S4-038": _lead(company="Renamed"),
     "S4-039": _lead(),
+    "S4-047": _plain(page_url="https://example.com/p", answers={"name": "Jane Roe", "email": "jane@web.example"}),
+    "S4-048": _plain(**{"from": "Jane Roe <jane@mail.example>", "subject": "Prices", "text": "Please call me."}),
+    "S4-049": _plain(network="linkedin", handle="jane.roe", message="Interesting!"),
     "S4-196": _refresh,
     "S4-199": _LOGIN,
     "S4-201": _register,
@@ -358,11 +385,16 @@ def test_documented_request_is_answered_with_the_documented_keys(endpoint, slash
     assert missing_inputs == set(), "the test must send every documented input"
     client = api() if endpoint.id in PUBLIC else api(world.admin)
     path = address(endpoint.path, call.ids) + slash
-    answer = client.send(endpoint.method, path, call.body, QUERY_STRING="&".join(f"{key}={value}" for key, value in call.query.items()))
+    query = "&".join(f"{key}={value}" for key, value in call.query.items())
+    answer = client.send(endpoint.method, path, call.body, QUERY_STRING=query, **call.headers)
     assert 200 <= answer.status_code < 300, answer.content
+    if endpoint.id == "S1-52":
+        # Facebook's own rule: its challenge, and nothing else.
+        assert (answer.content, answer.headers["Content-Type"]) == (b"1158201444", "text/plain; charset=utf-8")
+        return
     body = answer.json()
     assert body["success"] is True
-    if endpoint.id != "S1-54":
+    if endpoint.id not in ("S1-53", "S1-54"):
         assert set(body["meta"]) >= {"timestamp", "version", "requestId"}
         assert body["meta"]["requestId"] == answer.headers["X-Request-ID"]
     assert [missing for leaf in endpoint.answer for missing in leaves(body, leaf)] == []

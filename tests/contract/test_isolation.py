@@ -262,6 +262,9 @@ PUBLIC = {
     "auth/password/reset": "sign-in itself",
     "auth/password/confirm": "sign-in itself",
     "webhooks/website": "websites post here",
+    "webhooks/facebook": "Facebook posts here and signs what it posts",
+    "webhooks/in/{key}": "other systems post here; the address is the secret",
+    "webhooks/email/{key}": "mail providers post here; the address is the secret",
 }
 PUBLIC_PAGES = {
     "/health/live": "for supervisors",
@@ -329,6 +332,7 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "settings/api-keys": {"id": key.pk},
         "settings/sessions": {"id": session.pk},
         "settings/sources": {"pk": form.pk},
+        "webhooks": {"key": "sms_of_nobody"},
     }
 
 

@@ -1,4 +1,4 @@
-"""Import a CSV file of leads from the command line, by the same engine as the page."""
+"""Import a file of leads (CSV or XLSX) from the command line, by the same engine as the page."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -14,17 +14,18 @@ from crm.identity.selectors import actor_for
 from crm.operations import runner
 from crm.operations.models import Operation
 from crm.tenancy.scope import tenant_scope
-from leads.services.imports import start_import
-from leads.services.intake import OnDuplicate
+from leads.services.imports import ImportOptions, start_import
+from leads.services.upsert import MatchBy, OnDuplicate
 
 
 class Command(BaseCommand):
-    help = "Import leads from a CSV file, as the user with the given e-mail."
+    help = "Import leads from a CSV or XLSX file, as the user with the given e-mail."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--user", required=True, help="E-mail of the user who imports; the leads go to their tenant")
-        parser.add_argument("--on-duplicate", choices=["skip", "create"], default="skip")
+        parser.add_argument("--on-duplicate", choices=OnDuplicate, default=OnDuplicate.SKIP, type=OnDuplicate)
+        parser.add_argument("--match-by", choices=MatchBy, default=MatchBy.ANY, type=MatchBy, help="What makes a lead the same")
         parser.add_argument("--source", default="", help="Lead source where the file names none")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,8 +36,9 @@ class Command(BaseCommand):
             with options["file"].open("rb") as file, tenant_scope(user.tenant_id):
                 operation = start_import(
                     file=File(file, name=options["file"].name),
-                    on_duplicate=OnDuplicate(options["on_duplicate"]),
-                    lead_source=options["source"],
+                    options=ImportOptions(
+                        on_duplicate=options["on_duplicate"], match_by=options["match_by"], lead_source=options["source"]
+                    ),
                     by=actor_for(user, door=Door.COMMAND),
                 )
         except (DomainError, OSError) as refusal:
@@ -45,7 +47,7 @@ class Command(BaseCommand):
         with tenant_scope(user.tenant_id):
             done = Operation.objects.get(pk=operation.pk)
         self.stdout.write(
-            f"{done.state}: {done.done} rows, {done.created} created, {done.skipped} skipped, {done.failed} failed, {done.rate} rows a second"
+            f"{done.state}: {done.done} rows, {done.created} created, {done.updated} updated, {done.skipped} skipped, {done.failed} failed, {done.rate} rows a second"
         )
         if done.error:
             raise CommandError(done.error)

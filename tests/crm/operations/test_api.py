@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from crm.operations.enums import State
-from crm.operations.models import Claim, Operation, OperationError
+from crm.operations.models import Claim, Operation, OperationRow
 from crm.operations.services import AlreadyOver, cancel_operation, start_operation
 from crm.tenancy.scope import tenant_scope
 from tests.factories import acting
@@ -19,8 +19,8 @@ def make_operation(user, **fields) -> Operation:
 
 def make_errors(operation, number) -> None:
     with tenant_scope(operation.tenant_id):
-        OperationError.objects.bulk_create(
-            OperationError(operation=operation, row=row // 2, field="email", message="Wrong.", values={"email": f"=x{row}"})
+        OperationRow.objects.bulk_create(
+            OperationRow(operation=operation, row=row // 2, field="email", message="Wrong.", values={"email": f"=x{row}"})
             for row in range(number)
         )
 

@@ -24,7 +24,7 @@ def test_interrupted_operation_goes_on_where_it_was(alice, monkeypatch, error):
             raise error
         return Chunk(cursor={"row": row + 1}, created=1, finished=row == 2)
 
-    monkeypatch.setattr(runner, "_kinds", {"test.step": step})
+    monkeypatch.setattr(runner, "_kinds", {"test.step": runner.Kind(step=step)})
     with acting(alice) as by:
         operation = start_operation(kind="test.step", title="x", by=by)
     run(operation.pk)
@@ -46,7 +46,7 @@ def test_long_operation_goes_back_into_the_queue_after_its_turn(alice, monkeypat
         return Chunk(cursor={"row": row + 1}, created=1, finished=row == 2)
 
     asked: list[int] = []
-    monkeypatch.setattr(runner, "_kinds", {"test.step": step})
+    monkeypatch.setattr(runner, "_kinds", {"test.step": runner.Kind(step=step)})
     monkeypatch.setattr(runner.nudge, "task", lambda name, *, operation_id: asked.append(operation_id))
     with acting(alice) as by:
         operation = start_operation(kind="test.step", title="x", by=by)

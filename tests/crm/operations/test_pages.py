@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from crm.operations.enums import State
-from crm.operations.models import Operation, OperationError
+from crm.operations.models import Operation, OperationRow
 from crm.operations.runner import Chunk, RowError, kind, run, sweep
 from crm.operations.services import start_operation
 from crm.tenancy.scope import tenant_scope
@@ -69,7 +69,7 @@ def test_failed_rows_load_more(pages, bob):
     client = pages(bob)
     page = client.get(f"/operations/{operation.pk}").content.decode()
     assert page.count("Wrong.") == 50
-    cursor = page.split("?cursor=")[1].split('"')[0]
+    cursor = page.split("cursor=")[1].split('"')[0]
     part = client.get(f"/operations/{operation.pk}?cursor={cursor}", **HTMX).content.decode()
     assert part.count("Wrong.") == 10
     assert "?cursor=" not in part
@@ -80,7 +80,7 @@ def test_failed_rows_download_is_whole_and_safe_for_spreadsheets(pages, bob):
     operation = make_operation(bob, state=State.DONE, done=601, failed=601, total=601)
     make_errors(operation, 600)
     with tenant_scope(bob.tenant_id):
-        OperationError.objects.create(operation=operation, row=900, message="@SUM(1)", values={"email": None, "name": "-1+1"})
+        OperationRow.objects.create(operation=operation, row=900, message="@SUM(1)", values={"email": None, "name": "-1+1"})
     answer = pages(bob).get(f"/operations/{operation.pk}/failed.csv")
     assert answer["Content-Disposition"] == f'attachment; filename="failed-rows-{operation.pk}.csv"'
     rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
@@ -141,5 +141,5 @@ def test_an_operation_runs_in_chunks_and_its_counters_add_up(committed_db):
         operation.refresh_from_db()
         assert (operation.state, operation.total, operation.done, operation.failed) == ("done", 23, 23, 5)
         assert operation.created + operation.updated + operation.skipped + operation.failed == 23
-        assert OperationError.objects.filter(operation=operation).count() == 5
+        assert OperationRow.objects.filter(operation=operation).count() == 5
     assert sweep() == 0

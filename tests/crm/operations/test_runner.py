@@ -15,7 +15,7 @@ from django.utils import timezone
 from crm.actors import Actor, Door
 from crm.errors import DomainError, Forbidden
 from crm.operations import runner
-from crm.operations.models import Claim, Operation, OperationError
+from crm.operations.models import Claim, Operation, OperationRow
 from crm.operations.runner import Chunk, RowError, claim, run, sweep
 from crm.operations.services import AlreadyOver, cancel_operation, start_operation
 from crm.tenancy.scope import current_scope, tenant_scope
@@ -44,7 +44,7 @@ def tag_rows(operation: Operation, actor: Actor) -> Chunk:
 
 @pytest.fixture(autouse=True)
 def _kinds(monkeypatch):
-    monkeypatch.setattr(runner, "_kinds", {"test.tag": tag_rows})
+    monkeypatch.setattr(runner, "_kinds", {"test.tag": runner.Kind(step=tag_rows)})
 
 
 def start(user, kind: str = "test.tag", **options) -> Operation:
@@ -74,7 +74,7 @@ def test_operation_runs_to_its_end_and_its_counters_add_up(alice):
     assert (done.state, done.percent, done.total, counters(done)) == ("done", 100, 10, (10, 4, 0, 3, 3))
     assert (done.result, done.is_over, done.time_left, done.rate > 0) == ({"last": 9}, True, None, True)
     with inside(alice.tenant_id):
-        assert [(error.row, error.field, error.values) for error in OperationError.objects.all()] == [
+        assert [(error.row, error.field, error.values) for error in OperationRow.objects.all()] == [
             (n, "name", {"row": n}) for n in (2, 5, 8)
         ]
     assert not Claim.objects.exists()
@@ -104,7 +104,7 @@ def test_operation_works_as_who_asked_for_it_by_the_door_they_came(alice, monkey
         seen.append((actor.user_id, actor.door, scope.actor, scope.operation_id))
         return Chunk(cursor={}, finished=True)
 
-    monkeypatch.setitem(runner._kinds, "test.look", look)
+    monkeypatch.setitem(runner._kinds, "test.look", runner.Kind(step=look))
     with acting(alice, door=Door.IMPORT) as by:
         operation = start_operation(kind="test.look", title="x", by=by)
     run(operation.pk)
@@ -145,7 +145,7 @@ def test_operation_that_breaks_keeps_what_was_done(alice, monkeypatch, error, me
             raise error
         return tag_rows(operation, actor)
 
-    monkeypatch.setitem(runner._kinds, "test.tag", step)
+    monkeypatch.setitem(runner._kinds, "test.tag", runner.Kind(step=step))
     operation = start(alice)
     with structlog.testing.capture_logs():
         run(operation.pk)
@@ -157,12 +157,12 @@ def test_operation_that_breaks_keeps_what_was_done(alice, monkeypatch, error, me
 
 
 def test_only_so_many_errors_are_kept_and_all_are_counted(alice, monkeypatch):
-    monkeypatch.setattr(runner, "KEPT_ERRORS", 2)
+    monkeypatch.setattr(runner, "KEPT_ROWS", 2)
     operation = start(alice)
     run(operation.pk)
     assert read(operation).failed == 3
     with inside(alice.tenant_id):
-        assert OperationError.objects.count() == 2
+        assert OperationRow.objects.count() == 2
 
 
 # --- cancel ---
@@ -242,7 +242,7 @@ def slow(operation, actor):
         print("in the third chunk", flush=True)
         time.sleep(60)
     return chunk
-runner._kinds["test.tag"] = slow
+runner._kinds["test.tag"] = runner.Kind(step=slow)
 runner.run(int(sys.argv[1]))
 """
 

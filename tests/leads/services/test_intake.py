@@ -14,7 +14,7 @@ from leads.errors import DuplicateLead
 from leads.models import Arrival, Lead, Tag
 from leads.services import intake
 from leads.services.drafts import LeadDraft
-from leads.services.intake import OnDuplicate, capture_lead, capture_leads, receive_arrival
+from leads.services.intake import capture_lead, receive_arrival
 from tests.factories import acting, actor, inside, make_lead, make_tenant, make_user
 
 
@@ -164,44 +164,6 @@ def test_capture_publishes_once_with_owner(alice, monkeypatch):
     assert not OutboxEntry.objects.exists()
 
 
-# --- many at once ---
-
-
-def test_capture_leads_finds_duplicates_within_the_batch_and_before_it(alice, tenant):
-    known = make_lead(tenant, email="known@acme.example", phone="+12125550101")
-    drafts = [
-        LeadDraft(name="A", email="a@acme.example"),
-        LeadDraft(name="B", email="A+x@Acme.example"),
-        LeadDraft(name="C", phone="212 555 0101"),
-        LeadDraft(name="D", email="bad"),
-        LeadDraft(name="E", phone="2125550102"),
-        LeadDraft(name="F", email="f@acme.example", phone="(212) 555-0102"),
-        LeadDraft(name="G", status="dreaming"),
-        LeadDraft(name="H"),
-    ]
-    with acting(alice) as by:
-        outcomes = capture_leads(drafts=drafts, on_duplicate=OnDuplicate.SKIP, by=by)
-        names = set(Lead.objects.exclude(pk=known.pk).values_list("first_name", flat=True))
-    assert names == {"A", "E", "H"}
-    assert [bool(outcome.lead) for outcome in outcomes] == [True, False, False, False, True, False, False, True]
-    assert [outcome.duplicate_of for outcome in outcomes] == [None, 0, known.pk, None, None, 0, None, None]
-    assert [set(outcome.problems) for outcome in outcomes] == [set(), set(), set(), {"email"}, set(), set(), {"status"}, set()]
-
-
-def test_capture_leads_may_create_duplicates(alice):
-    drafts = [LeadDraft(name=name, email="same@acme.example") for name in "ABC"]
-    with acting(alice) as by:
-        outcomes = capture_leads(drafts=drafts, on_duplicate=OnDuplicate.CREATE, by=by)
-    assert all(outcome.lead for outcome in outcomes)
-
-
-def test_capture_leads_takes_as_many_queries_for_a_thousand_as_for_ten(alice, django_assert_max_num_queries):
-    with acting(alice) as by, django_assert_max_num_queries(14):
-        capture_leads(
-            drafts=[LeadDraft(name=f"L{n}", email=f"l{n}@acme.example") for n in range(300)], on_duplicate=OnDuplicate.SKIP, by=by
-        )
-
-
 # --- arrivals ---
 
 
@@ -266,20 +228,3 @@ def test_the_same_person_from_eight_doors_at_once_makes_one_lead(committed_db):
     assert sum(isinstance(result, DuplicateLead) for result in results) == 7
     with inside(tenant.pk):
         assert Lead.objects.count() == 1
-
-
-@pytest.mark.slow
-def test_batches_that_cross_do_not_wait_in_a_ring(committed_db):
-    tenant = make_tenant()
-    by = actor(make_user(tenant))
-    people = [f"p{number}@acme.example" for number in range(60)]
-
-    def capture(number):
-        order = people if number % 2 else people[::-1]
-        with tenant_scope(tenant.pk, by=by):
-            outcomes = capture_leads(drafts=[LeadDraft(email=email) for email in order], on_duplicate=OnDuplicate.SKIP, by=by)
-        return sum(outcome.lead is not None for outcome in outcomes)
-
-    assert sum(in_threads(4, capture)) == len(people)
-    with inside(tenant.pk):
-        assert Lead.objects.count() == len(people)

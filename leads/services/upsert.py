@@ -1,0 +1,246 @@
+"""Many drafts at once: matched with the leads that are there, then created, updated or passed over, set-wise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from crm.actors import Actor
+from crm.bulk import update_records
+from crm.errors import DomainError, InvalidInput
+from crm.events.bus import publish
+from crm.normal import email_key
+from crm.registry import compute_values, guards
+from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
+from leads.models import Lead
+from leads.permissions import ADD, CHANGE, SKIP_TRANSITIONS
+from leads.selectors import leads_visible_to, vocabulary
+from leads.services.drafts import MOST_TAGS, TEXT_FIELDS, LeadDraft
+from leads.services.editing import COMPUTED, public_name, set_owner, set_status
+from leads.services.intake import insert_leads, keys_of, lock_keys, new_lead, remember_tags
+
+
+class OnDuplicate(StrEnum):
+    """What is wanted with a draft whose lead is there already."""
+
+    REFUSE = "refuse"
+    CREATE = "create"
+    SKIP = "skip"
+    UPDATE = "update"
+    # As UPDATE, and a draft whose lead is not there is passed over.
+    ONLY_UPDATE = "only_update"
+
+
+class MatchBy(StrEnum):
+    """By what a lead counts as there already."""
+
+    ANY = "any"
+    EMAIL = "email"
+    PHONE = "phone"
+    ID = "id"
+
+
+class Result(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to do with the drafts. With `keep_existing` an update fills empty fields only. A dry run writes nothing."""
+
+    on_duplicate: OnDuplicate
+    match_by: MatchBy = MatchBy.ANY
+    keep_existing: bool = False
+    operation_id: int | None = None
+    dry_run: bool = False
+
+    @property
+    def updates(self) -> bool:
+        return self.on_duplicate in (OnDuplicate.UPDATE, OnDuplicate.ONLY_UPDATE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A normalised draft, the fields that its sender really gave, and the id of the lead it names, where it names one."""
+
+    draft: LeadDraft
+    given: frozenset[str] = frozenset()
+    lead_id: int | None = None
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What became of one entry. `lead` is the one made, changed, or in the way; a dry run's new one has no id."""
+
+    result: Result = Result.FAILED
+    lead: Lead | None = None
+    matched_id: int | None = None
+    message: str = ""
+    problems: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def lead_id(self) -> int | None:
+        return self.lead.pk if self.lead is not None else self.matched_id
+
+
+def upsert_leads(*, entries: Sequence[Entry], plan: Plan, by: Actor) -> list[Outcome]:
+    """Bring drafts into the tenant: one look-up of duplicates, one insert, one update, however many they are.
+
+    A draft that repeats an earlier one of the same call meets that one's lead. One that is wrong gets its problems and does
+    not stop the others. Leads out of the actor's sight are never changed. Outcomes are in the entries' order.
+    """
+    by.require(ADD)
+    if plan.updates:
+        by.require(CHANGE)
+    with transaction.atomic():
+        if not plan.dry_run:
+            lock_keys({key for entry in entries for key in keys_of(entry.draft)})
+        work = _Work(entries=entries, plan=plan, by=by)
+        outcomes = [work.decide(entry) for entry in entries]
+        if not plan.dry_run:
+            work.write()
+    return outcomes
+
+
+class _Work:
+    """The decisions of one call, made in memory, and what they come to in the database."""
+
+    def __init__(self, *, entries: Sequence[Entry], plan: Plan, by: Actor) -> None:
+        self.plan, self.by, self.words, self.now = plan, by, vocabulary(), timezone.now()
+        self.known: dict[str, int] = {}
+        self.loaded: dict[int, Lead] = {}
+        self.new: dict[str, Lead] = {}
+        self.created: list[Lead] = []
+        self.before: dict[int, dict[str, Any]] = {}
+        if plan.on_duplicate != OnDuplicate.CREATE:
+            self._look_up(entries)
+
+    def _look_up(self, entries: Sequence[Entry]) -> None:
+        if self.plan.match_by == MatchBy.ID:
+            ids = {entry.lead_id for entry in entries if entry.lead_id}
+            self.known = {f"#{pk}": pk for pk in Lead.objects.live().filter(pk__in=ids).values_list("pk", flat=True)}
+        else:
+            keys = {key for entry in entries for key in self._keys(entry)}
+            mails, phones = {key for key in keys if "@" in key}, {key for key in keys if "@" not in key}
+            found = Q()
+            if mails:
+                found |= Q(email_key__in=mails)
+            if phones:
+                found |= Q(phone__in=phones)
+            if found:
+                # The oldest is the one meant, so it comes last.
+                for pk, mail, phone in Lead.objects.live().filter(found).order_by("-pk").values_list("pk", "email_key", "phone"):
+                    self.known.update({key: pk for key in (mail, phone) if key in keys})
+        if self.plan.updates and self.known:
+            leads = leads_visible_to(self.by).filter(pk__in=set(self.known.values())).select_related("status").defer("search")
+            leads = leads if self.plan.dry_run else leads.select_for_update(of=("self",)).order_by("pk")
+            self.loaded = {lead.pk: lead for lead in leads}
+
+    def _keys(self, entry: Entry) -> set[str]:
+        match self.plan.match_by:
+            case MatchBy.ID:
+                return {f"#{entry.lead_id}"} if entry.lead_id else set()
+            case MatchBy.EMAIL:
+                return {email_key(entry.draft.email)} - {""}
+            case MatchBy.PHONE:
+                return {entry.draft.phone} - {""}
+        return keys_of(entry.draft)
+
+    def decide(self, entry: Entry) -> Outcome:
+        keys = sorted(self._keys(entry)) if self.plan.on_duplicate != OnDuplicate.CREATE else []
+        matched_id = next((self.known[key] for key in keys if key in self.known), None)
+        earlier = next((self.new[key] for key in keys if key in self.new), None)
+        if matched_id is None and earlier is None:
+            if self.plan.on_duplicate == OnDuplicate.ONLY_UPDATE:
+                return Outcome(result=Result.SKIPPED, message="There is no such lead.")
+            return self._create(entry, keys)
+        if self.plan.on_duplicate == OnDuplicate.REFUSE:
+            return Outcome(matched_id=matched_id, problems={self._field(keys): ["A lead with this e-mail or phone already exists."]})
+        if not self.plan.updates:
+            where = "in this file" if matched_id is None else "already"
+            return Outcome(result=Result.SKIPPED, matched_id=matched_id, message=f"A lead with this e-mail or phone is there {where}.")
+        lead = earlier if matched_id is None else self.loaded.get(matched_id)
+        if lead is None:
+            return Outcome(matched_id=matched_id, problems={self._field(keys): ["This lead is somebody else's; you may not change it."]})
+        return self._update(lead, entry)
+
+    def _field(self, keys: Sequence[str]) -> str:
+        return "id" if self.plan.match_by == MatchBy.ID else "email" if any("@" in key for key in keys) else "phone"
+
+    def _create(self, entry: Entry, keys: Sequence[str]) -> Outcome:
+        try:
+            lead = new_lead(entry.draft, words=self.words, now=self.now, operation_id=self.plan.operation_id, by=self.by)
+        except InvalidInput as refusal:
+            return Outcome(problems=refusal.problems)
+        self.created.append(lead)
+        self.new.update(dict.fromkeys(keys, lead))
+        return Outcome(result=Result.CREATED, lead=lead)
+
+    def _update(self, lead: Lead, entry: Entry) -> Outcome:
+        columns = {column.attname: getattr(lead, column.attname) for column in lead._meta.concrete_fields if not column.generated}
+        try:
+            self._apply(lead, entry)
+            if lead.pk is not None:
+                for guard in guards.of("leads.Lead"):
+                    guard(lead, columns, self.by)
+        except DomainError as refusal:
+            for name, value in columns.items():
+                setattr(lead, name, value)
+            problems = refusal.problems if isinstance(refusal, InvalidInput) else {refusal.field or "": [refusal.message]}
+            return Outcome(matched_id=lead.pk, problems=problems)
+        if all(getattr(lead, name) == value for name, value in columns.items()):
+            return Outcome(result=Result.SKIPPED, matched_id=lead.pk, message="The lead holds all of this already.")
+        if lead.pk is not None:
+            self.before.setdefault(lead.pk, columns)
+        return Outcome(result=Result.UPDATED, lead=lead)
+
+    def _apply(self, lead: Lead, entry: Entry) -> None:
+        draft, given, keep = entry.draft, entry.given, self.plan.keep_existing
+        for name in (*TEXT_FIELDS, "email", "phone", "notes", "lead_source"):
+            if name in given and getattr(draft, name) and not (keep and getattr(lead, name)):
+                setattr(lead, name, getattr(draft, name))
+        lead.email_key = email_key(lead.email)
+        there = {tag.casefold() for tag in lead.tags}
+        lead.tags = [*lead.tags, *(tag for tag in draft.tags if tag.casefold() not in there)][:MOST_TAGS]
+        if draft.custom_fields:
+            lead.custom_fields = {**draft.custom_fields, **lead.custom_fields} if keep else {**lead.custom_fields, **draft.custom_fields}
+        if "priority" in given and not keep:
+            lead.priority = draft.priority
+        if "next_follow_up_at" in given and not (keep and lead.next_follow_up_at):
+            lead.next_follow_up_at = draft.next_follow_up_at
+        if "owner" in given and not (keep and lead.owner_id):
+            set_owner(lead, draft.owner_id, by=self.by)
+        if "status" in given and draft.status and not keep:
+            set_status(lead, draft.status, skip_rules=self.by.can(SKIP_TRANSITIONS), by=self.by)
+
+    def write(self) -> None:
+        insert_leads(self.created, by=self.by)
+        changed = [self.loaded[pk] for pk in self.before]
+        if not changed:
+            return
+        compute_values("leads.Lead", changed)
+        names = [name for name in self.before[changed[0].pk] if any(getattr(lead, name) != self.before[lead.pk][name] for lead in changed)]
+        for lead in changed:
+            lead.updated_at = self.now
+        update_records(changed, [*dict.fromkeys([*names, *COMPUTED, "updated_at"])])
+        remember_tags({tag for lead in changed for tag in lead.tags})
+        _tell(changed, self.before, names)
+
+
+def _tell(changed: Sequence[Lead], before: Mapping[int, dict[str, Any]], names: Sequence[str]) -> None:
+    given: dict[int | None, list[int]] = {}
+    for lead in changed:
+        if lead.status_id != before[lead.pk]["status_id"]:
+            publish(LeadStatusChanged(lead_id=lead.pk, from_status=before[lead.pk]["status_id"], to_status=lead.status_id))
+        if lead.owner_id != before[lead.pk]["owner_id"]:
+            given.setdefault(lead.owner_id, []).append(lead.pk)
+    for owner_id, ids in given.items():
+        publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
+    publish(LeadsChanged(lead_ids=tuple(lead.pk for lead in changed), fields=tuple(public_name(name) for name in names)))
