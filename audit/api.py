@@ -1,4 +1,4 @@
-"""Endpoints of the audit log: S4-289."""
+"""Endpoints of the audit log (S4-289), and of taking operations back."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.selectors import LogEntry, LogPosition, known_models, log_before
+from audit.services.undo import undo_operation
 from crm.errors import InvalidInput
+from crm.operations.api import OPERATION, OneOperationView, operation_out
 from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.paging import whole
@@ -81,3 +83,18 @@ def read_position(text: str) -> LogPosition | None:
     if position is None:
         raise InvalidInput({"before": ["Must be a time such as 2026-01-31T09:00:00Z, or the cursor of the last page."]})
     return position
+
+
+class UndoView(OneOperationView):
+    """Take back what an operation did. What was changed since stays, and is listed by the new operation."""
+
+    @extend_schema(
+        request=None,
+        responses={202: described("Operation", OPERATION)},
+        tags=["operations"],
+        summary="Take an operation back",
+        operation_id="operations_undo",
+    )
+    def post(self, request: Request, id: str) -> Response:
+        undo = undo_operation(operation=self.operation(id), by=self.actor)
+        return success(request, operation_out(undo), status=202)

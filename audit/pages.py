@@ -1,12 +1,18 @@
-"""The audit log's page."""
+"""The audit log's page, and taking operations back."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from audit.selectors import ACTS, LogEntry, LogPosition, known_models, log_before, tracked_models
+from audit.services.undo import may_undo, undo_of, undo_operation, why_not_undoable
+from crm.actors import Actor
 from crm.identity.selectors import members
+from crm.operations.models import Operation
+from crm.operations.pages import OneOperationPage
 from crm.web.settings_pages import SettingsFrame, is_fragment
 
 PER_PAGE = 50
@@ -65,4 +71,24 @@ def shown(entry: LogEntry) -> dict[str, Any]:
         "action": ACTIONS.get(entry.what, entry.what.replace("_", " ").capitalize()),
         "door": DOORS.get(entry.door, entry.door),
         "url": find_url() if find_url is not None else "",
+    }
+
+
+class UndoPage(OneOperationPage):
+    """Take an operation back, and watch it."""
+
+    http_method_names: ClassVar[list[str]] = ["post"]
+
+    def post(self, request: HttpRequest, id: int) -> HttpResponseBase:
+        undo = undo_operation(operation=self.operation(), by=self.actor)
+        messages.info(request, _("It is being taken back. What was changed since stays as it is."))
+        return redirect("operations:operation", id=undo.pk)
+
+
+def undo_section(operation: Operation, actor: Actor) -> dict[str, Any]:
+    """What an operation's page says of taking it back."""
+    return {
+        "operation": operation,
+        "undone_by": undo_of(operation),
+        "may": operation.is_over and not why_not_undoable(operation) and may_undo(operation, actor),
     }

@@ -1,6 +1,6 @@
 """What audit puts on record of others' events, in their transaction."""
 
-from audit.services import record_act
+from audit.services.acts import record_act
 from crm.actors import Actor, Door
 from crm.identity.enums import SessionKind
 from crm.identity.events import UserSignedIn, UserSignedOut

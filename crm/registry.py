@@ -74,6 +74,22 @@ class SearchSource:
     find: Callable[[str, Actor], Sequence[dict[str, str]]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class UndoParticipant:
+    """What an app says about taking back what an operation did to its tracked records.
+
+    `made_by` is the column that holds the operation a record was made by. `visible(ids, actor)` answers the ids that the
+    actor may change; `discard(ids, actor)` takes away records that the operation made; `tell(records, names, actor)`
+    publishes that these fields have their earlier values again.
+    """
+
+    model: str
+    made_by: str
+    visible: Callable[[Sequence[int], Actor], set[int]]
+    discard: Callable[[Sequence[int], Actor], None]
+    tell: Callable[[Sequence[Any], Sequence[str], Actor], None]
+
+
 navigation: Registry[NavItem] = Registry()
 settings_pages: Registry[SettingsPage] = Registry()
 sections: Registry[Section] = Registry()
@@ -82,6 +98,9 @@ search_sources: Registry[SearchSource] = Registry()
 computed_values: Registry[Callable[[list[Any]], list[dict[str, Any]]]] = Registry()
 # Checks a higher app lays on a lower one's change: (record, changes, actor) → None, or raise a DomainError.
 guards: Registry[Callable[..., None]] = Registry()
+
+
+undo_participants: Registry[UndoParticipant] = Registry()
 
 
 def compute_values(label: str, rows: Sequence[Any]) -> None:

@@ -277,7 +277,6 @@ CELERY_TASK_ROUTES = {
     "operations.*": {"queue": "default"},
     "leads.*": {"queue": "default"},
     "identity.*": {"queue": "default"},
-    "webhooks.process_due": {"queue": "events"},
     "webhooks.*": {"queue": "default"},
 }
 CELERY_BEAT_SCHEDULE = {

@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from audit.services.undo import PARTICIPANTS
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
@@ -10,15 +11,17 @@ from crm.registry import (
     NavItem,
     SearchSource,
     SettingsPage,
+    UndoParticipant,
     navigation,
     search_sources,
     settings_pages,
+    undo_participants,
 )
 from crm.rest.routing import route
 from leads import permissions
 from leads.api import views
 from leads.pages.palette import find_leads
-from leads.services import imports
+from leads.services import imports, undo
 from leads.services.vocabularies import set_up_statuses
 
 _ALL = (RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -58,6 +61,13 @@ route("leads/unassigned", views.UnassignedView.as_view(), name="leads-unassigned
 route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
 route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
+
+undo_participants.add(
+    PARTICIPANTS,
+    UndoParticipant(
+        model="leads.Lead", made_by="operation_id", visible=undo.visible_ids, discard=undo.discard_leads, tell=undo.tell_restored
+    ),
+)
 
 kind(imports.KIND, imports.import_chunk, undoable=True, links=imports.links)
 kind(imports.CHECK_KIND, imports.check_chunk)

@@ -11,7 +11,7 @@ PROBES = ("/health/", "/metrics")
 # Names under which a secret may reach a log line. The value is never worth the risk.
 SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 # Libraries that tell of every message they carry.
-CHATTY = ("celery.app.trace", "celery.worker.strategy", "kombu", "amqp")
+CHATTY = ("httpx2", "celery.app.trace", "celery.worker.strategy", "kombu", "amqp")
 
 
 def logging_config(*, fmt: str, level: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from crm.rest.views import ApiView, parse_id
 
 _TAGS = ["operations"]
 _COUNTERS = ("done", "created", "updated", "skipped", "failed")
-_OPERATION: dict[str, Any] = {
+OPERATION: dict[str, Any] = {
     "id": serializers.IntegerField(),
     "kind": serializers.CharField(),
     "title": serializers.CharField(),
@@ -77,7 +77,7 @@ class OperationsView(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("state", str, enum=State.values), *PAGE_PARAMETERS],
-        responses={200: described("Operation", _OPERATION, many=True)},
+        responses={200: described("Operation", OPERATION, many=True)},
         tags=_TAGS,
         summary="List operations",
         operation_id="operations_list",
@@ -103,7 +103,7 @@ class OneOperationView(ApiView):
 class OperationView(OneOperationView):
     """Where one operation stands."""
 
-    @extend_schema(responses={200: described("Operation", _OPERATION)}, tags=_TAGS, summary="Read an operation")
+    @extend_schema(responses={200: described("Operation", OPERATION)}, tags=_TAGS, summary="Read an operation")
     def get(self, request: Request, id: str) -> Response:
         return success(request, operation_out(self.operation(id)))
 
@@ -135,6 +135,6 @@ class OperationErrorsView(OneOperationView):
 class CancelView(OneOperationView):
     """Stop an operation after the chunk in progress."""
 
-    @extend_schema(request=None, responses={200: described("Operation", _OPERATION)}, tags=_TAGS, summary="Stop an operation")
+    @extend_schema(request=None, responses={200: described("Operation", OPERATION)}, tags=_TAGS, summary="Stop an operation")
     def post(self, request: Request, id: str) -> Response:
         return success(request, operation_out(cancel_operation(operation=self.operation(id), by=self.actor)))

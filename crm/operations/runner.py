@@ -33,6 +33,7 @@ class RowError:
     message: str
     field: str = ""
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    record_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,14 @@ def _actor_of(operation: Operation) -> Actor:
 def _record(operation: Operation, chunk: Chunk) -> None:
     failed = len(chunk.errors) if chunk.failed is None else chunk.failed
     failed_rows = [
-        OperationRow(operation=operation, row=error.row, field=error.field[:80], message=error.message[:500], values=error.values)
+        OperationRow(
+            operation=operation,
+            row=error.row,
+            field=error.field[:80],
+            message=error.message[:500],
+            values=error.values,
+            record_id=error.record_id,
+        )
         for error in chunk.errors[: max(0, KEPT_ROWS - operation.failed)]
     ]
     skipped_rows = [

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
 from django.utils import timezone
 
 from crm.actors import Actor
@@ -15,6 +14,7 @@ from crm.errors import DomainError, InvalidInput
 from crm.events.bus import publish
 from crm.normal import email_key
 from crm.registry import compute_values, guards
+from crm.tenancy.scope import current_tenant_id
 from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
 from leads.models import Lead
 from leads.permissions import ADD, CHANGE, SKIP_TRANSITIONS
@@ -128,16 +128,7 @@ class _Work:
             self.known = {f"#{pk}": pk for pk in Lead.objects.live().filter(pk__in=ids).values_list("pk", flat=True)}
         else:
             keys = {key for entry in entries for key in self._keys(entry)}
-            mails, phones = {key for key in keys if "@" in key}, {key for key in keys if "@" not in key}
-            found = Q()
-            if mails:
-                found |= Q(email_key__in=mails)
-            if phones:
-                found |= Q(phone__in=phones)
-            if found:
-                # The oldest is the one meant, so it comes last.
-                for pk, mail, phone in Lead.objects.live().filter(found).order_by("-pk").values_list("pk", "email_key", "phone"):
-                    self.known.update({key: pk for key in (mail, phone) if key in keys})
+            self.known = _known_by_key([key for key in keys if "@" in key], [key for key in keys if "@" not in key])
         if self.plan.updates and self.known:
             leads = leads_visible_to(self.by).filter(pk__in=set(self.known.values())).select_related("status").defer("search")
             leads = leads if self.plan.dry_run else leads.select_for_update(of=("self",)).order_by("pk")
@@ -232,6 +223,26 @@ class _Work:
         update_records(changed, [*dict.fromkeys([*names, *COMPUTED, "updated_at"])])
         remember_tags({tag for lead in changed for tag in lead.tags})
         _tell(changed, self.before, names)
+
+
+_KNOWN_SQL = """
+SELECT wanted.key, min(lead.id) FROM unnest(%(mails)s::text[]) AS wanted (key)
+JOIN leads_lead AS lead ON lead.tenant_id = %(tenant)s AND lead.deleted_at IS NULL AND lead.email_key = wanted.key AND lead.email_key <> ''
+GROUP BY wanted.key
+UNION ALL
+SELECT wanted.key, min(lead.id) FROM unnest(%(phones)s::text[]) AS wanted (key)
+JOIN leads_lead AS lead ON lead.tenant_id = %(tenant)s AND lead.deleted_at IS NULL AND lead.phone = wanted.key AND lead.phone <> ''
+GROUP BY wanted.key
+"""
+
+
+def _known_by_key(mails: Sequence[str], phones: Sequence[str]) -> dict[str, int]:
+    """The oldest live lead of each canonical e-mail and phone, one step along an index for each."""
+    if not mails and not phones:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN_SQL, {"mails": list(mails), "phones": list(phones), "tenant": current_tenant_id()})
+        return dict(cursor.fetchall())
 
 
 def _tell(changed: Sequence[Lead], before: Mapping[int, dict[str, Any]], names: Sequence[str]) -> None:

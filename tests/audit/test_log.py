@@ -4,7 +4,7 @@ import pytest
 
 from audit.models import AuditEvent
 from audit.selectors import LogPosition, history_of, log_before
-from audit.services import record_act
+from audit.services.acts import record_act
 from crm.identity.models import Role, Team, User
 from crm.identity.services.people import change_user, save_team, update_profile
 from crm.tenancy.scope import tenant_scope
