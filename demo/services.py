@@ -25,6 +25,12 @@ from leads.services.forms import FormSettings, save_form
 from leads.services.imports import start_import
 from leads.services.intake import remember_tags
 from scoring.services import values_of
+from webhooks.enums import SourceKind
+from webhooks.models import Source
+from webhooks.services.arrivals import accept_all
+from webhooks.services.inbound import Delivery, receive_webhook
+from webhooks.services.options import clean_options
+from webhooks.services.sources import SourceSettings, save_mapping, save_source
 
 LEADS = 1000
 _PATHS = (
@@ -62,7 +68,8 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
             wanted=FormSettings(name="Main website", tags=["web-form"], default_owner=None),
             by=Actor.system(tenant_id=tenant.pk, door=Door.COMMAND, label="demo"),
         )
-        _make_arrivals(form, dice)
+        fair = _connect(tenant, people["manager"], form, dice)
+    _make_posted(fair, now)
     _make_import(tenant, people["manager"])
 
 
@@ -192,33 +199,135 @@ def _make_history(leads: list[Lead], pasts: list[Any], statuses: dict[str, LeadS
     history.objects.bulk_update(made, ["pgh_created_at"], batch_size=500)
 
 
-def _make_arrivals(form: WebForm, dice: random.Random) -> None:
-    arrivals = []
-    for lead in Lead.objects.filter(platform_key__in=[Platform.WEBSITE, Platform.FACEBOOK, Platform.INSTAGRAM]).order_by("pk"):
-        source, medium, campaign = dice.choice(words.CAMPAIGNS)
-        page = dice.choice(words.PAGES)
-        answers = {"first_name": lead.first_name, "last_name": lead.last_name, "email": lead.email, "phone": lead.phone}
-        arrivals.append(
-            Arrival(
-                lead=lead,
-                platform_key=lead.platform_key,
-                source_lead_id=f"demo-{lead.pk}",
-                page_id=page,
-                form_id=str(form.pk) if lead.platform_key == Platform.WEBSITE else f"fb-{dice.randint(100, 999)}",
-                page_url=f"https://www.{form.tenant.name}.example/{page}",
-                utm_source=source,
-                utm_medium=medium,
-                utm_campaign=campaign,
-                created_time=lead.created_at,
-                processing_status=ProcessingStatus.PROCESSED,
-                payload={"answers": answers},
-            )
+def _connect(tenant: Tenant, manager: User, form: WebForm, dice: random.Random) -> Source:
+    """A Facebook page with what came in by it, a webhook and a mailbox. Answers the webhook."""
+    by = Actor.system(tenant_id=tenant.pk, door=Door.COMMAND, label="demo")
+    name = tenant.display_name
+    page = save_source(
+        kind=SourceKind.FACEBOOK,
+        source=None,
+        wanted=SourceSettings(name=f"{name} on Facebook", external_id=f"1040{tenant.pk:011d}", lead_source="Facebook", tags=["lead-ad"]),
+        by=by,
+    )
+    fair = save_source(
+        kind=SourceKind.WEBHOOK,
+        source=None,
+        wanted=SourceSettings(
+            name="Trade fair scanner",
+            options=clean_options("webhook", {"id_path": "ref", "channel": "api"}),
+            lead_source="Trade Show",
+            default_owner=manager,
+        ),
+        by=by,
+    )
+    save_source(
+        kind=SourceKind.EMAIL,
+        source=None,
+        wanted=SourceSettings(name="Sales mailbox", external_id=f"sales@{tenant.name}.example", options=clean_options("email", {})),
+        by=by,
+    )
+    for form_id, form_name, _campaign in words.LEAD_FORMS:
+        answers = ["first_name", "last_name", "email", "phone"]
+        save_mapping(
+            source=page,
+            form_id=form_id,
+            form_name=form_name,
+            rules=[{"field": name, "from": ["phone_number" if name == "phone" else name]} for name in answers],
+            by=by,
         )
+    save_mapping(source=fair, rules=words.EVENT_RULES, by=by)
+    _make_arrivals(form, page, dice)
+    _make_waiting(page)
+    return fair
+
+
+def _make_arrivals(form: WebForm, page: Source, dice: random.Random) -> None:
+    """What the leads of the website and of Facebook came by."""
+    arrivals = []
+    # In the order of time, as they would have come.
+    leads = Lead.objects.filter(platform_key__in=[Platform.WEBSITE, Platform.FACEBOOK, Platform.INSTAGRAM]).order_by("created_at", "pk")
+    for lead in leads:
+        source, medium, campaign = dice.choice(words.CAMPAIGNS)
+        place = dice.choice(words.PAGES)
+        answers = {"first_name": lead.first_name, "last_name": lead.last_name, "email": lead.email, "phone": lead.phone}
+        if lead.platform_key == Platform.WEBSITE:
+            came_by: dict[str, Any] = {
+                "door": "website",
+                "door_id": form.pk,
+                "platform_key": Platform.WEBSITE,
+                "source_lead_id": f"demo-{lead.pk}",
+                "page_id": place,
+                "form_id": str(form.pk),
+                "page_url": f"https://www.{form.tenant.name}.example/{place}",
+                "utm_source": source,
+                "utm_medium": medium,
+                "utm_campaign": campaign,
+                "payload": {"page_id": place, "answers": answers},
+            }
+        else:
+            came_by = _ad_of(lead, page, answers, dice.choice(words.LEAD_FORMS))
+        arrivals.append(Arrival(lead=lead, created_time=lead.created_at, processing_status=ProcessingStatus.PROCESSED, **came_by))
     Arrival.objects.bulk_create(arrivals)
     for arrival in arrivals:
         assert arrival.lead is not None
         arrival.received_at = arrival.lead.created_at
     Arrival.objects.bulk_update(arrivals, ["received_at"], batch_size=500)
+
+
+def _ad_of(lead: Lead, page: Source, answers: dict[str, str], form: tuple[str, str, str]) -> dict[str, Any]:
+    """An arrival's fields as a lead ad fills them."""
+    form_id, _name, campaign = form
+    number = f"9200{lead.pk:011d}"
+    named = {"phone_number" if name == "phone" else name: text for name, text in answers.items()}
+    return {
+        "door": "facebook",
+        "door_id": page.pk,
+        "platform_key": Platform.FACEBOOK,
+        "source_lead_id": number,
+        "page_id": page.external_id,
+        "form_id": form_id,
+        "campaign_id": campaign,
+        "payload": {
+            "leadgen": {"leadgen_id": number, "page_id": page.external_id, "form_id": form_id},
+            "details": {
+                "id": number,
+                "platform": "ig" if lead.platform_key == Platform.INSTAGRAM else "fb",
+                "field_data": [{"name": name, "values": [text]} for name, text in named.items() if text],
+            },
+        },
+    }
+
+
+def _make_waiting(page: Source) -> None:
+    """Leads that Facebook has named and not yet told about: the demo's page has no access token."""
+    form_id, _name, campaign = words.LEAD_FORMS[0]
+    accept_all(
+        [
+            Arrival(
+                tenant_id=page.tenant_id,
+                door="facebook",
+                door_id=page.pk,
+                platform_key=Platform.FACEBOOK,
+                source_lead_id=f"9300{page.tenant_id:05d}{number:06d}",
+                page_id=page.external_id,
+                form_id=form_id,
+                campaign_id=campaign,
+                payload={
+                    "leadgen": {"leadgen_id": f"9300{page.tenant_id:05d}{number:06d}", "page_id": page.external_id, "form_id": form_id}
+                },
+            )
+            for number in range(2)
+        ]
+    )
+
+
+def _make_posted(fair: Source, now: datetime) -> None:
+    """What the webhook was sent, through the service that takes it in: two leads, one known again, two that fail."""
+    for minutes, payload in sorted(words.POSTED, key=lambda item: -item[0]):
+        (receipt,) = receive_webhook(source=fair, delivery=Delivery(key="", body=b""), body=payload)
+        at = now - timedelta(minutes=minutes)
+        with tenant_scope(fair.tenant_id):
+            Arrival.objects.filter(pk=receipt.arrival_id).update(received_at=at, created_time=at)
 
 
 def _make_import(tenant: Tenant, manager: User) -> None:

@@ -244,6 +244,23 @@ CAMPAIGNS = (
     ("bing", "cpc", "competitors"),
 )
 PAGES = ("pricing", "demo", "contact", "ebook-sales-playbook", "webinar")
+# The lead forms of the demo's Facebook page: id, name, campaign.
+LEAD_FORMS = (("730011220045", "Book a call", "2384011"), ("730011220046", "Download the playbook", "2384012"))
+# What another system posts: an id, the fields, and whether it can become a lead. Minutes ago.
+POSTED = (
+    (8, {"ref": "EV-3107", "person": {"full_name": "Ivy Marsh", "mail": "ivy.marsh@brightpeak.example", "mobile": "+12125550171"}, "firm": "BrightPeak", "stand": "B14"}),
+    (55, {"ref": "EV-3106", "person": {"full_name": "Omar Reed", "mail": "omar@northgate.example", "mobile": "+13125550145"}, "firm": "Northgate", "stand": "B14"}),
+    (140, {"ref": "EV-3105", "person": {"full_name": "Ivy Marsh", "mail": "ivy.marsh@brightpeak.example", "mobile": ""}, "firm": "BrightPeak", "stand": "C02"}),
+    (26, {"ref": "EV-3104", "visitor": {"badge": "88120"}, "stand": "C02"}),
+    (190, {"ref": "EV-3103", "visitor": {"badge": "88093", "interest": "pricing"}, "stand": "A07"}),
+)  # fmt: skip
+EVENT_RULES = [
+    {"field": "name", "from": ["person.full_name"], "join": " ", "default": ""},
+    {"field": "email", "from": ["person.mail"], "join": " ", "default": ""},
+    {"field": "phone", "from": ["person.mobile"], "join": " ", "default": ""},
+    {"field": "company", "from": ["firm"], "join": " ", "default": ""},
+    {"field": "tags", "from": [], "join": ", ", "default": "trade-fair"},
+]
 LOST_REASONS = ("not_interested", "no_budget", "chose_competitor", "no_answer", "bad_timing")
 TENANTS = (
     ("fxcareers", "FX Careers", "America/New_York"),

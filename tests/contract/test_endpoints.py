@@ -229,6 +229,29 @@ CALLS: dict[str, Callable[[World], Call]] = {
     ),
     "S0-02": lambda world: Call(ids={"id": world.lead.pk}, query={"include_timeline": "true", "include_duplicates": "true"}),
     "S0-03": lambda world: Call(body={**_NEW_LEAD, "assigned_to": world.colleague.pk}),
+    "S0-06": lambda world: Call(
+        body={
+            "leads": [
+                {
+                    "name": "Alice Johnson",
+                    "email": "alice@company.com",
+                    "company": "Tech Innovations",
+                    "phone": "+1-555-111-2222",
+                    "title": "Product Manager",
+                    "industry": "Technology",
+                },
+                {
+                    "name": "Bob Wilson",
+                    "email": "no address",
+                    "company": "Enterprise Solutions",
+                    "phone": "+1-555-333-4444",
+                    "title": "CTO",
+                    "industry": "",
+                },
+            ],
+            "options": {"skip_duplicates": False, "merge_duplicates": True, "auto_enrich": True, "batch_size": 100},
+        }
+    ),
     "S0-04": _lead(
         status="Qualified", priority="Critical", notes="Very interested", conversion_probability=0.75, next_follow_up="2024-01-20T14:00:00Z"
     ),

@@ -177,6 +177,7 @@ SIGN_IN_ONLY = {
     "PreferencesView": "one's own",
     "ApiKeysView": "one's own keys",
     "ApiKeyView": "one's own keys; others' with the permission",
+    "UndoView": "one's own operations; others' with the permission",
     "OperationsView": "one's own operations; others' with the permission",
     "OperationView": "one's own operations; others' with the permission",
     "OperationErrorsView": "one's own operations; others' with the permission",
@@ -271,7 +272,6 @@ UNFILTERED = {
     "probability_pinned": "bookkeeping",
     "created_by": "in the history",
     "created_via": "in the history",
-    "operation_id": "bookkeeping",
     "updated_at": "a sort",
     "deleted_at": "the bin has its own page",
 }

@@ -15,9 +15,11 @@ from crm.tenancy.inspection import inspect_walls, unled_indexes
 from crm.tenancy.managers import TenantManager
 from crm.tenancy.scope import NoTenantOpen, WrongTenant, tenant_scope
 from crm.tenancy.walls import CONDITION, POLICY, UNPOLICED, policed_models, tenant_models
+from leads.models import Arrival
 from tests.contract.rows import RowMaker
 from tests.contract.walk import Route, all_routes
 from tests.factories import acting, make_form, make_lead, make_session, make_team, make_user
+from webhooks.models import Source
 
 OWN_APPS = ("crm.", "audit", "leads", "scoring", "webhooks", "demo")
 
@@ -316,6 +318,8 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         invitation = Invitation.objects.create(email="new@next-door.example", role=role, expires_at=lead.created_at)
         key = ApiKey.objects.create(tenant=home, user=mallory, name="theirs", prefix="smk_x", secret_hash="x")
         operation = Operation.objects.create(kind="leads.import", title="theirs", created_by=mallory)
+        source = Source.objects.create(tenant=home, kind="webhook", name="theirs")
+        arrival = Arrival.objects.create(tenant=home, platform_key="api", source_lead_id="theirs", processing_status="failed")
     return {
         "users": {"id": colleague.pk, "role_id": role.pk},
         "users/teams": {"id": team.pk, "user_id": colleague.pk},
@@ -323,6 +327,7 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "api-keys": {"id": key.pk},
         "tenants": {"id": home.pk},
         "operations": {"id": operation.pk, "pk": operation.pk},
+        "imports": {"id": operation.pk},
         "leads": {"id": lead.pk, "pk": lead.pk, "name": "company"},
         "auth/sessions": {"id": session.pk},
         "settings/users": {"id": colleague.pk},
@@ -332,6 +337,9 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "settings/api-keys": {"id": key.pk},
         "settings/sessions": {"id": session.pk},
         "settings/sources": {"pk": form.pk},
+        "arrivals": {"id": arrival.pk, "pk": arrival.pk},
+        "sources": {"id": source.pk},
+        "settings/connections": {"pk": source.pk},
         "webhooks": {"key": "sms_of_nobody"},
     }
 

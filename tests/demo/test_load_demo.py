@@ -1,6 +1,7 @@
 """The demo: three believable tenants, loaded once."""
 
 import io
+from collections import Counter
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,6 +12,8 @@ from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
 from demo import services
 from leads.models import Arrival, Lead, LeadShare, WebForm
+from webhooks.models import Source
+from webhooks.services.workbench import trial_of
 
 
 def load() -> str:
@@ -36,7 +39,13 @@ def test_demo_loads_once_and_is_believable(db, monkeypatch):
                 True,
                 True,
             )
-            assert Lead.objects.filter(operation_id=None).count() == 120
+            # The last two came in by the webhook.
+            assert Lead.objects.filter(operation_id=None).count() == 120 + 2
+            assert list(Source.objects.values_list("kind", flat=True)) == ["email", "facebook", "webhook"]
+            by_outcome = Counter(arrival.outcome for arrival in Arrival.objects.filter(door__in=["facebook", "webhook"]).order_by("pk"))
+            assert (by_outcome["received"], by_outcome["failed"], by_outcome["merged"]) == (2, 2, 1)
+            assert all(trial_of(arrival).ok for arrival in Arrival.objects.filter(processing_status="processed"))
+            assert all("at least one of" in arrival.error for arrival in Arrival.objects.filter(processing_status="failed"))
             operation = Operation.objects.get()
             assert (operation.state, operation.failed, operation.created + operation.skipped) == ("done", 2, 38)
             for lead in Lead.objects.exclude(phone=""):

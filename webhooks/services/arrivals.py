@@ -4,7 +4,7 @@ What came in is committed before anything is made of it, so it is there whatever
 job; whoever holds the job fetches what the payload only names outside any transaction, then captures the lead in one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,15 +13,17 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from crm.actors import Actor, Door
-from crm.errors import DomainError, NotFound
+from crm.errors import DomainError
 from crm.events import nudge
 from crm.tenancy.scope import current_tenant_id, tenant_scope
 from leads.enums import ProcessingStatus
 from leads.models import Arrival
 from leads.services.drafts import LeadDraft
 from leads.services.intake import capture_arrival, store_arrival
+from webhooks.errors import NotFailed
 from webhooks.models import ArrivalJob, Source
 from webhooks.permissions import SOURCES
+from webhooks.services.mapping import flatten
 
 log = structlog.get_logger(__name__)
 # Longer than any fetch may take. A killed worker's arrival stands still no longer.
@@ -51,10 +53,12 @@ class Reader:
 
     `fetch`, where the payload only names the lead, asks the other side; what it answers is kept in the payload under
     `details`. It runs in no transaction, may raise TryLater or CannotRead, and must bound its own time. `draft` reads.
+    `leaves` are the paths that rules of a mapping may name; the payload's own where it is None.
     """
 
     draft: Callable[[Arrival, Source | None], LeadDraft]
     fetch: Callable[[Arrival, Source | None], dict[str, object]] | None = None
+    leaves: Callable[[Arrival], Mapping[str, str]] | None = None
 
 
 _readers: dict[str, Reader] = {}
@@ -83,6 +87,29 @@ def accept(arrival: Arrival) -> Arrival:
     with tenant_scope(stored.tenant_id):
         stored.refresh_from_db()
     return stored
+
+
+def accept_all(arrivals: Sequence[Arrival]) -> int:
+    """Store many arrivals of one channel with their jobs, in the open tenant's transaction. Answers how many were not known yet.
+
+    Takes no locks: of two deliveries of the same leads at once the unique key lets one in. They go in in one order, so that
+    neither waits for the other in a ring.
+    """
+    if not arrivals:
+        return 0
+    channel = {"platform_key": arrivals[0].platform_key, "source_lead_id__in": [arrival.source_lead_id for arrival in arrivals]}
+    known = set(Arrival.objects.filter(**channel).values_list("source_lead_id", flat=True))
+    fresh = {arrival.source_lead_id: arrival for arrival in reversed(arrivals) if arrival.source_lead_id not in known}
+    if not fresh:
+        return 0
+    Arrival.objects.bulk_create([fresh[key] for key in sorted(fresh)], ignore_conflicts=True, batch_size=1000)
+    waiting = Arrival.objects.filter(
+        platform_key=arrivals[0].platform_key, source_lead_id__in=list(fresh), processing_status=ProcessingStatus.RECEIVED
+    )
+    jobs = [ArrivalJob(tenant_id=current_tenant_id(), arrival_id=pk) for pk in waiting.order_by("pk").values_list("pk", flat=True)]
+    ArrivalJob.objects.bulk_create(jobs, ignore_conflicts=True, batch_size=1000)
+    transaction.on_commit(lambda: nudge.once("webhooks.process_due"))
+    return len(fresh)
 
 
 def release(arrival_ids: Sequence[int]) -> None:
@@ -155,7 +182,18 @@ def source_of(arrival: Arrival) -> Source | None:
 
 def draft_of(arrival: Arrival) -> LeadDraft:
     """What would be captured of an arrival as it is stored, with the present mapping. Raises DomainError."""
-    return _readers[arrival.door].draft(arrival, source_of(arrival))
+    return draft_by(arrival, source_of(arrival))
+
+
+def draft_by(arrival: Arrival, source: Source | None) -> LeadDraft:
+    """What would be captured of an arrival that came in by this source; it need not be stored. Raises DomainError."""
+    return _readers[arrival.door].draft(arrival, source)
+
+
+def leaves_of(arrival: Arrival) -> dict[str, str]:
+    """What rules may name of an arrival: values by their paths."""
+    reader = _readers.get(arrival.door)
+    return dict(reader.leaves(arrival)) if reader is not None and reader.leaves is not None else flatten(arrival.payload)
 
 
 def _postpone(tenant_id: int, arrival_id: int, message: str, *, after: timedelta | None = None) -> None:
@@ -185,7 +223,7 @@ def replay_arrival(*, arrival_id: int, by: Actor) -> None:
     """Read a failed arrival anew, with the present mapping. One that has its lead is refused."""
     by.require(SOURCES)
     if not _open_again([arrival_id]):
-        raise NotFound("This arrival has not failed.")
+        raise NotFailed("This arrival has not failed.")
 
 
 def replay_failed(*, door: str = "", door_id: int | None = None, by: Actor) -> int:

@@ -13,10 +13,11 @@ from crm.identity.models import User
 from crm.sealed import seal
 from leads.services.drafts import clean_tags
 from webhooks.enums import SourceKind
-from webhooks.errors import SourceTaken
+from webhooks.errors import NoMapping, NoOwnKey, SourceTaken
 from webhooks.models import FieldMapping, Source, SourceKey
 from webhooks.permissions import SOURCES
 from webhooks.services.mapping import read_rules, rules_out
+from webhooks.services.options import NOTED, PLACE, SECRET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,11 @@ def save_source(*, kind: SourceKind, source: Source | None, wanted: SourceSettin
     if problems:
         raise InvalidInput(problems)
     record = source or Source(kind=kind)
-    record.name, record.external_id, record.options = wanted.name, wanted.external_id, wanted.options
+    options = _sealed(wanted.options, before=record.options)
+    if record.external_id != wanted.external_id or any(options.get(name) != record.options.get(name) for name in PLACE):
+        # How far reading came was noted of another page or mailbox.
+        options = {name: value for name, value in options.items() if name not in NOTED}
+    record.name, record.external_id, record.options = wanted.name, wanted.external_id, options
     record.lead_source, record.default_owner, record.tags = wanted.lead_source, wanted.default_owner, tags
     record.is_active = wanted.is_active
     if wanted.token is not None:
@@ -58,6 +63,13 @@ def save_source(*, kind: SourceKind, source: Source | None, wanted: SourceSettin
         raise SourceTaken("A source of this kind with this name already exists.", field="name") from None
     _bind(record, by=by)
     return record
+
+
+def _sealed(options: dict[str, Any], *, before: dict[str, Any]) -> dict[str, Any]:
+    """Options as they are stored: secrets among them sealed, unless they are the stored ones themselves."""
+    return {
+        name: seal(value) if name in SECRET and value and value != before.get(name) else value for name, value in options.items()
+    }
 
 
 def _bind(source: Source, *, by: Actor) -> None:
@@ -79,14 +91,21 @@ def new_key() -> str:
 def rotate_key(*, source: Source, by: Actor) -> str:
     """Replace a source's secret address; the old one stops at once."""
     by.require(SOURCES)
+    _require_own_key(source)
     key = new_key()
-    SourceKey.objects.filter(source=source, tenant_id=by.tenant_id).exclude(key__startswith="facebook:").update(key=key)
+    SourceKey.objects.filter(source=source, tenant_id=by.tenant_id).update(key=key)
     return key
+
+
+def _require_own_key(source: Source) -> None:
+    if source.kind == SourceKind.FACEBOOK:
+        raise NoOwnKey("A Facebook page is found by its number, and Facebook signs for it.")
 
 
 def set_signing(*, source: Source, on: bool, by: Actor) -> str:
     """Ask the sender for an HMAC signature from now on, or no longer. Answers the new secret, shown once."""
     by.require(SOURCES)
+    _require_own_key(source)
     secret = secrets.token_hex(32) if on else ""
     source.signing_secret = seal(secret)
     source.save(update_fields=["signing_secret"])
@@ -109,6 +128,8 @@ def source_of_key(key: str) -> tuple[int, int] | None:
 def save_mapping(*, source: Source, form_id: str = "", form_name: str = "", rules: Any, by: Actor) -> FieldMapping:
     """Set how a form's fields are read from now on; arrivals that failed can be replayed with it. Raises InvalidInput by rule."""
     by.require(SOURCES)
+    if source.kind == SourceKind.EMAIL:
+        raise NoMapping("Mails are read by themselves: their sender, subject, text and form lines. They have no mapping.")
     kept = rules_out(read_rules(rules))
     mapping, _new = FieldMapping.objects.update_or_create(
         source=source, form_id=form_id[:64], defaults={"rules": kept, "form_name": form_name[:150]}

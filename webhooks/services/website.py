@@ -79,7 +79,7 @@ def receive_submission(*, submission: Submission) -> Received:
         redirect_url = form.redirect_url if form else ""
         if str(answers.get(HONEYPOT) or payload.get(HONEYPOT) or "").strip():
             return Received(lead_id=None, redirect_url=redirect_url)
-        arrival = _arrival_of(submission, form)
+        arrival = arrival_of_submission(submission, form)
         try:
             with transaction.atomic():
                 settled, _new = receive_arrival(arrival=arrival, draft=_draft_of(arrival, form), by=by)
@@ -89,7 +89,7 @@ def receive_submission(*, submission: Submission) -> Received:
         except Exception:
             # Nobody will press the button again: what was sent is kept, and read once the fault is mended.
             log.exception("submission_kept_unread", tenant=tenant_id)
-    return Received(lead_id=accept(_arrival_of(submission, form)).lead_id, redirect_url=redirect_url)
+    return Received(lead_id=accept(arrival_of_submission(submission, form)).lead_id, redirect_url=redirect_url)
 
 
 def draft_of_submission(arrival: Arrival, _source: Source | None) -> LeadDraft:
@@ -172,7 +172,8 @@ def _draft_of(arrival: Arrival, form: WebForm | None) -> LeadDraft:
     )
 
 
-def _arrival_of(submission: Submission, form: WebForm | None) -> Arrival:
+def arrival_of_submission(submission: Submission, form: WebForm | None) -> Arrival:
+    """What came in, not yet stored, for the open tenant."""
     payload = submission.payload
     utm = payload.get("utm")
     marks = {f"utm_{name}": _short(utm.get(name), length) for name, length in _UTM.items()} if isinstance(utm, dict) else {}
@@ -186,7 +187,7 @@ def _arrival_of(submission: Submission, form: WebForm | None) -> Arrival:
         form_id=str(form.pk) if form else _short(payload.get("form_id"), 64),
         page_url=_short(payload.get("page_url"), 512),
         created_time=timezone.now(),
-        payload=_storable(payload),
+        payload=storable(payload),
         **marks,
     )
 
@@ -208,12 +209,12 @@ def _short(value: Any, length: int) -> str:
     return clean_text(str(value))[:length] if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """The same JSON without the NUL characters a jsonb column cannot hold."""
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     if isinstance(value, dict):
-        return {key.replace("\x00", ""): _storable(item) for key, item in value.items()}
+        return {key.replace("\x00", ""): storable(item) for key, item in value.items()}
     return value

@@ -36,3 +36,9 @@ def test_chunked_body_that_is_too_large_is_413(settings):
 def test_body_with_a_length_is_left_alone():
     status, seen = call(b"xyz", CONTENT_LENGTH="2")
     assert (status, seen["body"]) == ("200 OK", b"xy")
+
+
+def test_a_content_type_that_cannot_be_read_is_refused():
+    statuses = []
+    list(with_lengths(lambda *_: [])({"CONTENT_TYPE": "text/plain; boundary*=é''x"}, lambda status, headers: statuses.append(status)))
+    assert statuses == ["400 Bad Request"]
