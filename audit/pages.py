@@ -90,5 +90,5 @@ def undo_section(operation: Operation, actor: Actor) -> dict[str, Any]:
     return {
         "operation": operation,
         "undone_by": undo_of(operation),
-        "may": operation.is_over and not why_not_undoable(operation) and may_undo(operation, actor),
+        "may": operation.is_over and not why_not_undoable(operation) and may_undo(operation=operation, by=actor),
     }

@@ -78,16 +78,16 @@ class SearchSource:
 class UndoParticipant:
     """What an app says about taking back what an operation did to its tracked records.
 
-    `made_by` is the column that holds the operation a record was made by. `visible(ids, actor)` answers the ids that the
-    actor may change; `discard(ids, actor)` takes away records that the operation made; `tell(records, names, actor)`
-    publishes that these fields have their earlier values again.
+    `made_by` is the column that holds the operation a record was made by. `visible(ids, by)` answers the ids that the
+    actor may change; `discard(ids, by)` takes away records that the operation made; `tell(records, names, by)`
+    publishes that these fields have their earlier values again. All are called by keyword.
     """
 
     model: str
     made_by: str
-    visible: Callable[[Sequence[int], Actor], set[int]]
-    discard: Callable[[Sequence[int], Actor], None]
-    tell: Callable[[Sequence[Any], Sequence[str], Actor], None]
+    visible: Callable[..., set[int]]
+    discard: Callable[..., None]
+    tell: Callable[..., None]
 
 
 navigation: Registry[NavItem] = Registry()

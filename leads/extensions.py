@@ -19,6 +19,7 @@ from crm.registry import (
 )
 from crm.rest.routing import route
 from leads import permissions
+from leads.api import imports as bulk
 from leads.api import views
 from leads.pages.palette import find_leads
 from leads.services import imports, undo
@@ -60,6 +61,11 @@ route("leads/counts", views.CountsView.as_view(), name="leads-counts")
 route("leads/unassigned", views.UnassignedView.as_view(), name="leads-unassigned")
 route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
 route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
+route("leads/bulk/import", bulk.BulkImportView.as_view(), name="leads-bulk-import")
+route("imports", bulk.ImportsView.as_view(), name="imports")
+route("imports/{id}", bulk.ImportView.as_view(), name="import")
+route("imports/{id}/check", bulk.ImportCheckView.as_view(), name="import-check")
+route("imports/{id}/run", bulk.ImportRunView.as_view(), name="import-run")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
 
 undo_participants.add(

@@ -37,7 +37,7 @@ class NotUndoable(DomainError):
 
 def undo_operation(*, operation: Operation, by: Actor) -> Operation:
     """Start taking back an operation: its author may, and who sees everybody's operations."""
-    if not may_undo(operation, by):
+    if not may_undo(operation=operation, by=by):
         raise Forbidden("Only who started this may take it back.")
     problem = why_not_undoable(operation)
     if problem:
@@ -47,7 +47,7 @@ def undo_operation(*, operation: Operation, by: Actor) -> Operation:
     return undo
 
 
-def may_undo(operation: Operation, by: Actor) -> bool:
+def may_undo(*, operation: Operation, by: Actor) -> bool:
     return operation.created_by_id == by.user_id or by.can("identity.see_all_operations")
 
 
@@ -183,7 +183,7 @@ class _Restoring:
             for record in records:
                 record.updated_at = now
         self.restored += update_records(records, [*names, *sorted(also)])
-        self.participant.tell(records, names, self.actor)
+        self.participant.tell(records=records, names=names, by=self.actor)
 
     def discard_made(self, after: int) -> int | None:
         """Take away the records that the operation made."""
@@ -196,7 +196,7 @@ class _Restoring:
         self.skipped += [SkippedRow(row=pk, message="It is gone already.", record_id=pk) for pk in gone]
         free = [pk for pk in free if pk not in set(gone)]
         if free:
-            self.participant.discard(free, self.actor)
+            self.participant.discard(ids=free, by=self.actor)
             self.discarded += len(free)
         return int(made[-1][0])
 
@@ -215,7 +215,7 @@ class _Restoring:
 
     def _settled(self, found: Sequence[tuple[int, str | None]], records: dict[int, Any]) -> list[tuple[int, str | None]]:
         """List what cannot be taken back: what is gone, out of sight, or changed since. Answers the rest."""
-        visible = self.participant.visible(list(records), self.actor)
+        visible = self.participant.visible(ids=list(records), by=self.actor)
         rest = []
         for pk, changer in found:
             message = (

@@ -95,9 +95,9 @@ def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
     if problems:
         raise InvalidInput(problems)
     if "owner_id" in data:
-        set_owner(lead, data["owner_id"], by=by)
+        set_owner(lead=lead, owner_id=data["owner_id"], by=by)
     if data.get("status"):
-        set_status(lead, data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
+        set_status(lead=lead, word=data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
 
 
 def _apply_texts(lead: Lead, data: dict[str, Any], problems: dict[str, list[str]]) -> None:
@@ -125,7 +125,7 @@ def _set_email(lead: Lead, raw: str, problems: dict[str, list[str]]) -> None:
     lead.email, lead.email_key = email, email_key(email)
 
 
-def set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
+def set_owner(*, lead: Lead, owner_id: int | None, by: Actor) -> None:
     """Give an unsaved change its owner, by the rules of who may give leads to whom."""
     if owner_id == lead.owner_id:
         return
@@ -138,7 +138,7 @@ def set_owner(lead: Lead, owner_id: int | None, *, by: Actor) -> None:
     lead.assigned_at = timezone.now() if owner else None
 
 
-def set_status(lead: Lead, word: str, *, reason: str = "", skip_rules: bool, by: Actor) -> None:
+def set_status(*, lead: Lead, word: str, reason: str = "", skip_rules: bool, by: Actor) -> None:
     """Give an unsaved change its status, by the allowed moves or past them. Raises InvalidInput, InvalidTransition, Forbidden."""
     found = vocabulary().find(word)
     if found is None:

@@ -4,13 +4,17 @@ A chunk is read and normalised by a thread while the database writes the chunk b
 commits with the byte it ended at, so that a killed worker's import goes on exactly there.
 """
 
+import csv
+import io
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
+import orjson
 from django.core.files import File
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -21,7 +25,7 @@ from crm.identity.models import User
 from crm.operations.models import Operation
 from crm.operations.runner import Chunk, RowError, SkippedRow
 from crm.operations.services import release_draft, start_operation
-from crm.tables import BadRow, Layout, TableRows, open_table
+from crm.tables import MOST_COLUMNS, BadRow, Layout, TableRows, distinct, open_table
 from crm.tenancy.models import current_tenant
 from leads.enums import Platform, read_priority
 from leads.models import ImportMapping
@@ -87,18 +91,21 @@ def draft_import(*, file: "File[bytes]", by: Actor) -> Operation:
     """Store a file as an import that is still being put together. Raises UnreadableFile."""
     by.require(IMPORT)
     table, layout = open_table(file)
-    table.seek(0)
     name = (file.name or "leads.csv").rsplit("/", 1)[-1]
-    params = {"layout": layout.stored(), "mapping": guessed_mapping(layout), "edits": {}, **ImportOptions().stored()}
-    # What was rewritten is CSV now, whatever it was called.
-    stored_as = name if table is file else f"{name.rsplit('.', 1)[0]}.csv"
     try:
-        return start_operation(
-            kind=KIND, title=f"Import of {name}", params=params, file=File(table, name=stored_as), draft=True, by=by.through(Door.IMPORT)
-        )
+        # What was rewritten is CSV now, whatever it was called.
+        return _store(table, layout, name=name, stored_as=name if table is file else f"{name.rsplit('.', 1)[0]}.csv", by=by)
     finally:
         if table is not file:
             table.close()
+
+
+def _store(table: IO[bytes], layout: Layout, *, name: str, stored_as: str, by: Actor) -> Operation:
+    table.seek(0)
+    params = {"layout": layout.stored(), "mapping": guessed_mapping(layout), "edits": {}, **ImportOptions().stored()}
+    return start_operation(
+        kind=KIND, title=f"Import of {name}", params=params, file=File(table, name=stored_as), draft=True, by=by.through(Door.IMPORT)
+    )
 
 
 def configure_import(
@@ -176,6 +183,45 @@ def start_import(
     return run_import(operation=operation, by=by)
 
 
+# Keys of a JSON list that are a field under another name.
+_KEYS = {"assigned_to": "owner", "assigned_user_id": "owner", "next_follow_up": "next_follow_up_at"}
+
+
+def import_list(*, rows: Sequence[Mapping[str, Any]], options: ImportOptions, title: str, by: Actor) -> Operation:
+    """Import a list of objects as a table is imported. Keys that are no field become fields of one's own.
+
+    Raises InvalidInput for what `configure_import` does.
+    """
+    by.require(IMPORT)
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    if len(keys) >= MOST_COLUMNS:
+        raise InvalidInput({"leads": [f"The leads have {len(keys):,} different keys; at most {MOST_COLUMNS - 1} are read."]})
+    # The first column numbers the rows, so that none is blank, which a table leaves out.
+    headers = distinct(["#", *(key.strip() for key in keys)])
+    with tempfile.TemporaryFile(suffix=".csv") as table:
+        text = io.TextIOWrapper(table, encoding="utf-8", errors="replace", newline="", write_through=True)
+        writer = csv.writer(text)
+        writer.writerow(headers)
+        start = table.tell()
+        writer.writerows([number, *(_cell(row.get(key)) for key in keys)] for number, row in enumerate(rows))
+        text.detach()
+        layout = Layout(encoding="utf-8", delimiter=",", headers=headers, start=start)
+        operation = _store(table, layout, name=title, stored_as=f"{title}.csv", by=by)
+    known = {header: name for header in headers if (name := _KEYS.get(header, header)) in FIELDS}
+    configure_import(operation=operation, mapping={"#": LEAVE_OUT, **known}, options=options, by=by)
+    return release_draft(operation=operation, by=by)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
 def check_import(*, operation: Operation, by: Actor) -> Operation:
     """Start a dry run of a draft: an operation with the totals it would come to and the rows that would fail. Nothing is written."""
     by.require(IMPORT)
@@ -190,7 +236,7 @@ def check_import(*, operation: Operation, by: Actor) -> Operation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rules:
+class Rules:
     """What reading a row needs to know; nothing of it is asked of the database by the thread that reads."""
 
     params: dict[str, Any]
@@ -279,14 +325,7 @@ def _take(operation: Operation, actor: Actor) -> _Read:
     actor.require(IMPORT)
     layout = Layout(**operation.params["layout"])
     cursor = operation.cursor or {"offset": layout.start, "number": 1}
-    rules = _Rules(
-        params=operation.params,
-        options=ImportOptions.read(operation.params),
-        region=current_tenant().region,
-        people=_people() if "owner" in operation.params["mapping"].values() else {},
-        may_assign=actor.can(ASSIGN),
-        user_id=actor.user_id,
-    )
+    rules = rules_of(operation, actor)
     with _lock:
         offset, future = _ahead.pop(operation.pk, (-1, None))
     read = future.result() if future is not None and offset == cursor["offset"] else _read_chunk(operation.file, layout, cursor, rules)
@@ -301,13 +340,24 @@ def _take(operation: Operation, actor: Actor) -> _Read:
     return read
 
 
+def rules_of(operation: Operation, actor: Actor) -> Rules:
+    return Rules(
+        params=operation.params,
+        options=ImportOptions.read(operation.params),
+        region=current_tenant().region,
+        people=_people() if "owner" in operation.params["mapping"].values() else {},
+        may_assign=actor.can(ASSIGN),
+        user_id=actor.user_id,
+    )
+
+
 def _people() -> dict[str, int]:
     """Who may own leads, by e-mail and by id."""
     users = list(User.objects.filter(is_active=True).values_list("email", "pk"))
     return {email.casefold(): pk for email, pk in users} | {str(pk): pk for _email, pk in users}
 
 
-def _read_chunk(stored: Any, layout: Layout, cursor: Mapping[str, int], rules: _Rules) -> _Read:
+def _read_chunk(stored: Any, layout: Layout, cursor: Mapping[str, int], rules: Rules) -> _Read:
     with stored.storage.open(stored.name, "rb") as file:
         rows = TableRows.of(file, layout, offset=cursor["offset"], number=cursor["number"])
         read = _Read()
@@ -335,7 +385,7 @@ def _read_chunk(stored: Any, layout: Layout, cursor: Mapping[str, int], rules: _
     return read
 
 
-def _read_row(number: int, values: dict[str, str], rules: _Rules, read: _Read) -> None:
+def _read_row(number: int, values: dict[str, str], rules: Rules, read: _Read) -> None:
     try:
         entry = entry_of(values, rules)
         normalise(entry.draft, region=rules.region, strict=True)
@@ -348,7 +398,14 @@ def _read_row(number: int, values: dict[str, str], rules: _Rules, read: _Read) -
         read.entries.append((number, values, entry))
 
 
-def entry_of(values: dict[str, str], rules: _Rules) -> Entry:
+def row_problem(number: int, values: dict[str, str], rules: Rules) -> RowError | None:
+    """What is wrong with a row in itself, whatever leads are there."""
+    read = _Read()
+    _read_row(number, values, rules, read)
+    return read.errors[0] if read.errors else None
+
+
+def entry_of(values: dict[str, str], rules: Rules) -> Entry:
     """A row's cells as a draft. Raises _BadCell."""
     mapping: dict[str, str] = rules.params["mapping"]
     fields = {name: text for header, name in mapping.items() if name != LEAVE_OUT and (text := values.get(header, ""))}
@@ -385,7 +442,7 @@ def entry_of(values: dict[str, str], rules: _Rules) -> Entry:
     return Entry(draft=draft, given=given, lead_id=lead_id)
 
 
-def _owner(address: str, rules: _Rules) -> int:
+def _owner(address: str, rules: Rules) -> int:
     if address not in rules.people:
         raise _BadCell("owner", "No active user has this e-mail or id.")
     if not rules.may_assign and rules.people[address] != rules.user_id:

@@ -158,12 +158,12 @@ def _check_owner(owner_id: int | None, *, by: Actor) -> None:
 
 
 def _insert(draft: LeadDraft, *, by: Actor) -> Lead:
-    lead = new_lead(draft, words=vocabulary(), now=timezone.now(), by=by)
-    insert_leads([lead], by=by)
+    lead = new_lead(draft=draft, words=vocabulary(), now=timezone.now(), by=by)
+    insert_leads(leads=[lead], by=by)
     return lead
 
 
-def insert_leads(leads: Sequence[Lead], *, by: Actor) -> None:
+def insert_leads(*, leads: Sequence[Lead], by: Actor) -> None:
     """Write new leads of this transaction: scored, counted, told to subscribers with one event for all."""
     if not leads:
         return
@@ -180,7 +180,7 @@ def insert_leads(leads: Sequence[Lead], *, by: Actor) -> None:
         publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
 
 
-def new_lead(draft: LeadDraft, *, words: Vocabulary, now: datetime, operation_id: int | None = None, by: Actor) -> Lead:
+def new_lead(*, draft: LeadDraft, words: Vocabulary, now: datetime, operation_id: int | None = None, by: Actor) -> Lead:
     """The unsaved lead of a normalised draft. Raises InvalidInput for a status that is none."""
     status, reason = _starting_status(draft, words)
     created_at = draft.created_at or now

@@ -167,7 +167,7 @@ class _Work:
 
     def _create(self, entry: Entry, keys: Sequence[str]) -> Outcome:
         try:
-            lead = new_lead(entry.draft, words=self.words, now=self.now, operation_id=self.plan.operation_id, by=self.by)
+            lead = new_lead(draft=entry.draft, words=self.words, now=self.now, operation_id=self.plan.operation_id, by=self.by)
         except InvalidInput as refusal:
             return Outcome(problems=refusal.problems)
         self.created.append(lead)
@@ -207,12 +207,12 @@ class _Work:
         if "next_follow_up_at" in given and not (keep and lead.next_follow_up_at):
             lead.next_follow_up_at = draft.next_follow_up_at
         if "owner" in given and not (keep and lead.owner_id):
-            set_owner(lead, draft.owner_id, by=self.by)
+            set_owner(lead=lead, owner_id=draft.owner_id, by=self.by)
         if "status" in given and draft.status and not keep:
-            set_status(lead, draft.status, skip_rules=self.by.can(SKIP_TRANSITIONS), by=self.by)
+            set_status(lead=lead, word=draft.status, skip_rules=self.by.can(SKIP_TRANSITIONS), by=self.by)
 
     def write(self) -> None:
-        insert_leads(self.created, by=self.by)
+        insert_leads(leads=self.created, by=self.by)
         changed = [self.loaded[pk] for pk in self.before]
         if not changed:
             return
