@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench demo-reset fmt clean
+.PHONY: help run test check bench faults demo-reset fmt clean
 
 SERVERS := .venv/bin/python -m crm.embedded
 
@@ -24,6 +24,10 @@ check: ## run every other check: style, types, contracts, migrations, templates,
 bench: ## measure against a tenant with a million leads (ARGS="..." for the benchmark)
 	@.ci/environment dev
 	@$(SERVERS) bench -- $(ARGS)
+
+faults: ## kill web, workers, broker and database in turn under a flood of leads, and count (ARGS="--arrivals 5000 --every 10")
+	@.ci/environment dev
+	@$(SERVERS) --kind bench exec -- .venv/bin/python -m bench.faults $(ARGS)
 
 demo-reset: ## throw the demo data away and load it anew
 	@.ci/environment runtime

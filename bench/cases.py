@@ -3,7 +3,6 @@
 import json
 import random
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -73,7 +72,7 @@ class Bench:
         return timed(Caller(self.port), "/bench/leads", rounds=60)
 
 
-def _line(name: str, timing: Timing, goal: str = "") -> None:
+def show_line(name: str, timing: Timing, goal: str = "") -> None:
     print(f"  {name:<58} p50 {timing.p50:7.1f} ms   p95 {timing.p95:7.1f} ms   {goal}", flush=True)
 
 
@@ -81,7 +80,7 @@ def lists(bench: Bench) -> dict[str, Any]:
     """Every filter and every sort, as manager and as rep, first page and deep."""
     print("lead list API, 50 rows by cursor (to reach: p95 ≤ 40 ms, ≤ 2.5 × floor)")
     floor = bench.floor()
-    _line("floor: bare DRF list of the same rows", floor)
+    show_line("floor: bare DRF list of the same rows", floor)
     worst: list[tuple[float, str]] = []
     everything: list[float] = []
     for login in ("manager", "rep0"):
@@ -97,10 +96,10 @@ def lists(bench: Bench) -> dict[str, Any]:
     deep = _deep(bench)
     everything.extend(deep.samples)
     total = Timing(samples=everything)
-    _line(f"all {len(worst)} filters × sorts × roles, first page", total, f"{total.p95 / floor.p50:.1f} × floor p50")
-    _line("20,000 pages walked in, at random depths", deep)
+    show_line(f"all {len(worst)} filters × sorts × roles, first page", total, f"{total.p95 / floor.p50:.1f} × floor p50")
+    show_line("20,000 pages walked in, at random depths", deep)
     plain = timed(bench.api("manager"), "/api/leads?cursor=&limit=50", rounds=60)
-    _line("plain list", plain, f"{plain.p50 / floor.p50:.2f} × floor")
+    show_line("plain list", plain, f"{plain.p50 / floor.p50:.2f} × floor")
     for took, name in sorted(worst, reverse=True)[:8]:
         print(f"    slowest: {took:7.1f} ms  {name}")
     return {
@@ -156,7 +155,7 @@ def totals(bench: Bench) -> dict[str, Any]:
                     samples.extend(timing.samples)
                     slowest = max(slowest, (timing.p95, name))
             timing = Timing(samples=samples)
-            _line(f"{login}, {kind} facets", timing, f"slowest {slowest[1]} {slowest[0]:.0f} ms")
+            show_line(f"{login}, {kind} facets", timing, f"slowest {slowest[1]} {slowest[0]:.0f} ms")
             out[f"{login} {kind}"] = timing.p95
     return out
 
@@ -170,10 +169,10 @@ def search(bench: Bench) -> dict[str, Any]:
         caller = bench.api(login)
         for query in SEARCHES:
             timing = timed(caller, f"/api/leads?{urlencode({'search': query, 'cursor': '', 'limit': 50})}", rounds=8, warm=1)
-            _line(f"{login} {query!r}", timing)
+            show_line(f"{login} {query!r}", timing)
             out[f"{login} {query}"] = timing.p95
             samples.extend(timing.samples)
-    _line("all", Timing(samples=samples))
+    show_line("all", Timing(samples=samples))
     return {**out, "all": Timing(samples=samples).p95}
 
 
@@ -204,7 +203,7 @@ def create(bench: Bench) -> dict[str, Any]:
         rounds.append((rate / floor, floor, rate, timing.p95))
         run, phones = uuid.uuid4().hex[:8], phones + 50_000
         print(f"  floor {floor:,.0f} a second, create {rate:,.0f} a second, {rate / floor:.2f} of the floor", flush=True)
-        _line("create", timing)
+        show_line("create", timing)
     ratio, floor, rate, p95 = sorted(rounds)[1]
     return {"floor": floor, "rate": rate, "ratio": ratio, "p95": p95}
 
@@ -225,7 +224,7 @@ def pages(bench: Bench) -> dict[str, Any]:
             paths.append(f"/leads/{newest}?from=")
         for path in paths:
             timing = timed(caller, path, rounds=10, warm=2)
-            _line(f"{login} {path}", timing)
+            show_line(f"{login} {path}", timing)
             out[f"{login} {path}"] = timing.p95
     return out
 
@@ -242,6 +241,3 @@ def _browser_session(bench: Bench, login: str) -> str:
     store[SESSION_KEY] = open_session(user=user, kind="page", client=Client()).pk
     store.create()
     return str(store.session_key)
-
-
-ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {"lists": lists, "totals": totals, "search": search, "create": create, "pages": pages}

@@ -285,6 +285,7 @@ CELERY_BEAT_SCHEDULE = {
     "process-due-arrivals": {"task": "webhooks.process_due", "schedule": schedule(run_every=10)},
     "reconcile-facebook": {"task": "webhooks.reconcile_facebook", "schedule": crontab(hour="2", minute="40")},
     "fetch-mailboxes": {"task": "webhooks.fetch_mailboxes", "schedule": schedule(run_every=60)},
+    "flush-search": {"task": "leads.flush_search", "schedule": schedule(run_every=15)},
     "compact-lead-counts": {"task": "leads.compact_counts", "schedule": schedule(run_every=60)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},
 }

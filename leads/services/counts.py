@@ -1,4 +1,4 @@
-"""Keep the ledger of counts short."""
+"""Housekeeping of the lists: keep the ledger of counts short, and the text index sorted."""
 
 from django.db import connection
 
@@ -39,3 +39,10 @@ def _fold() -> None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, -1)", [current_tenant_id() % 2**31])
         if cursor.fetchone()[0]:
             cursor.execute(_FOLD, {"tenant": current_tenant_id()})
+
+
+def flush_search() -> int:
+    """Sort new words into the text index. Left alone, some insert would have to, and would wait a second for it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leads_flush_search()")
+        return int(cursor.fetchone()[0])

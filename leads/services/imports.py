@@ -363,16 +363,19 @@ def _read_chunk(stored: Any, layout: Layout, cursor: Mapping[str, int], rules: R
         read = _Read()
         edits: dict[str, dict[str, str] | None] = rules.params.get("edits", {})
         while len(read.entries) + len(read.errors) + len(read.dropped) < CHUNK_ROWS:
+            row, unreadable = None, ""
             try:
                 row = next(rows)
             except StopIteration:
                 break
             except BadRow as error:
-                read.errors.append(RowError(row=rows.number, message=str(error)))
-                continue
-            edit = edits.get(str(row.number), {})
+                unreadable = str(error)
+            edit = edits.get(str(rows.number), {})
             if edit is None:
-                read.dropped.append(SkippedRow(row=row.number, message="Taken out before the import."))
+                read.dropped.append(SkippedRow(row=rows.number, message="Taken out before the import."))
+                continue
+            if row is None:
+                read.errors.append(RowError(row=rows.number, message=unreadable))
                 continue
             if len(row.cells) > len(layout.headers):
                 extra = {header: cell[:500] for header, cell in zip(layout.headers, row.cells, strict=False)}

@@ -225,7 +225,7 @@ class _Work:
         _tell(changed, self.before, names)
 
 
-_KNOWN_SQL = """
+KNOWN_SQL = """
 SELECT wanted.key, min(lead.id) FROM unnest(%(mails)s::text[]) AS wanted (key)
 JOIN leads_lead AS lead ON lead.tenant_id = %(tenant)s AND lead.deleted_at IS NULL AND lead.email_key = wanted.key AND lead.email_key <> ''
 GROUP BY wanted.key
@@ -241,7 +241,7 @@ def _known_by_key(mails: Sequence[str], phones: Sequence[str]) -> dict[str, int]
     if not mails and not phones:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_KNOWN_SQL, {"mails": list(mails), "phones": list(phones), "tenant": current_tenant_id()})
+        cursor.execute(KNOWN_SQL, {"mails": list(mails), "phones": list(phones), "tenant": current_tenant_id()})
         return dict(cursor.fetchall())
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from leads.filters import LeadList, search_query
+from leads.services.counts import flush_search
 from tests.factories import acting, make_lead
 
 
@@ -76,3 +77,10 @@ def test_search_stays_in_sight(alice, bob, mallory, people, tenant):
         assert set(found(by, "jose")) == {people["jose"].pk, hidden.pk}
     with acting(mallory) as by:
         assert found(by, "jose") == []
+
+
+def test_new_words_are_found_before_and_after_they_are_sorted_in(tenant, alice, api):
+    lead = make_lead(tenant, first_name="Quetzalcoatl")
+    for _ in range(2):
+        assert [row["id"] for row in api(alice).get("/api/leads?search=quetzal").json()["data"]["leads"]] == [lead.pk]
+        flush_search()
