@@ -217,6 +217,8 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+# What arrivals held is emptied after so many days, where a tenant has no number of its own; 0 keeps it.
+ARRIVAL_RETENTION_DAYS = env.int("ARRIVAL_RETENTION_DAYS", default=365)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=2 * 1024**3)
 
 # --- E-mail -----------------------------------------------------------------------------------------------------------
@@ -285,6 +287,8 @@ CELERY_BEAT_SCHEDULE = {
     "process-due-arrivals": {"task": "webhooks.process_due", "schedule": schedule(run_every=10)},
     "reconcile-facebook": {"task": "webhooks.reconcile_facebook", "schedule": crontab(hour="2", minute="40")},
     "fetch-mailboxes": {"task": "webhooks.fetch_mailboxes", "schedule": schedule(run_every=60)},
+    "clear-drafts": {"task": "operations.clear_drafts", "schedule": schedule(run_every=6 * 3600)},
+    "forget-payloads": {"task": "webhooks.forget_payloads", "schedule": schedule(run_every=24 * 3600)},
     "flush-search": {"task": "leads.flush_search", "schedule": schedule(run_every=15)},
     "compact-lead-counts": {"task": "leads.compact_counts", "schedule": schedule(run_every=60)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},

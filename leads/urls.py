@@ -1,6 +1,6 @@
 from django.urls import path
 
-from leads.pages import detail, forms, listing, sources, today
+from leads.pages import detail, forms, imports, listing, sources, today
 
 app_name = "leads"
 urlpatterns = [
@@ -8,7 +8,13 @@ urlpatterns = [
     path("leads", listing.LeadListPage.as_view(), name="list"),
     path("leads/count", listing.LeadCountPage.as_view(), name="count"),
     path("leads/new", forms.NewLeadPage.as_view(), name="new"),
-    path("leads/import", forms.ImportPage.as_view(), name="import"),
+    path("leads/import", imports.UploadPage.as_view(), name="import"),
+    path("leads/import/<int:pk>/map", imports.MapPage.as_view(), name="import-map"),
+    path("leads/import/<int:pk>/options", imports.OptionsPage.as_view(), name="import-options"),
+    path("leads/import/<int:pk>/check", imports.CheckPage.as_view(), name="import-check"),
+    path("leads/import/<int:pk>/rows/<int:row>", imports.RowPage.as_view(), name="import-row"),
+    path("leads/import/<int:pk>/run", imports.RunPage.as_view(), name="import-run"),
+    path("leads/import/<int:pk>/discard", imports.DiscardPage.as_view(), name="import-discard"),
     path("leads/bin", forms.BinPage.as_view(), name="bin"),
     path("leads/<int:pk>", detail.LeadPage.as_view(), name="detail"),
     path("leads/<int:pk>/peek", detail.PeekPage.as_view(), name="peek"),

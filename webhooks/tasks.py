@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks.services import arrivals, mailboxes, reconciliation
+from webhooks.services import arrivals, mailboxes, reconciliation, retention
 
 
 @shared_task(name="webhooks.process_due")
@@ -28,3 +28,8 @@ def fetch_mailboxes(**_: object) -> None:
 @shared_task(name="webhooks.fetch_mailbox")
 def fetch_mailbox(*, tenant_id: int, source_id: int, **_: object) -> None:
     mailboxes.fetch_mailbox(tenant_id=tenant_id, source_id=source_id)
+
+
+@shared_task(name="webhooks.forget_payloads")
+def forget_payloads(**_: object) -> None:
+    retention.forget_payloads()

@@ -16,6 +16,11 @@ def operations_visible_to(actor: Actor) -> QuerySet[Operation]:
     return operations if actor.can("identity.see_all_operations") else operations.filter(created_by_id=actor.user_id)
 
 
+def drafts_of(actor: Actor, *, kind: str) -> QuerySet[Operation]:
+    """What somebody is still putting together, newest first. Nobody else sees it."""
+    return Operation.objects.filter(kind=kind, state=State.DRAFT, created_by_id=actor.user_id)
+
+
 def rows_after(
     operation: Operation, *, outcome: RowOutcome = RowOutcome.FAILED, cursor: str = "", limit: int
 ) -> tuple[list[OperationRow], str | None]:

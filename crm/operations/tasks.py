@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from crm.operations import runner
+from crm.operations import runner, services
 
 # Well within the time that a worker is given to stop.
 TURN = 10.0
@@ -16,3 +16,8 @@ def run_operation(*, operation_id: int, **_: object) -> None:
 @shared_task(name="operations.sweep")
 def sweep_operations(**_: object) -> None:
     runner.sweep()
+
+
+@shared_task(name="operations.clear_drafts")
+def clear_drafts(**_: object) -> None:
+    services.discard_old_drafts()

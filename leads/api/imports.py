@@ -9,7 +9,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crm.errors import InvalidInput, NotFound
+from crm.errors import InvalidInput
 from crm.operations import runner
 from crm.operations.api import OPERATION, operation_out
 from crm.operations.enums import State
@@ -21,7 +21,6 @@ from crm.rest.serializers import InputSerializer, read
 from crm.rest.views import ApiView, parse_id
 from leads.permissions import IMPORT
 from leads.services.imports import (
-    KIND,
     ImportOptions,
     check_import,
     configure_import,
@@ -29,6 +28,7 @@ from leads.services.imports import (
     import_list,
     run_import,
 )
+from leads.services.mending import find_import
 from leads.services.upsert import MatchBy, OnDuplicate
 
 _TAGS = ["imports"]
@@ -197,11 +197,7 @@ class ImportBase(ApiView):
     rate_kind = "bulk"
 
     def draft(self, id: str) -> Operation:
-        own = Operation.objects.filter(pk=parse_id(id), kind=KIND, state=State.DRAFT, created_by_id=self.actor.user_id)
-        operation = own.first()
-        if operation is None:
-            raise NotFound("No such import is being put together.")
-        return operation
+        return find_import(operation_id=parse_id(id), lock=self.request.method != "GET", by=self.actor)
 
     def configured(self, operation: Operation, data: Any) -> Operation:
         body = read(ImportIn, data)

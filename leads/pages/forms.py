@@ -1,4 +1,4 @@
-"""Add a lead, edit all of its fields, import a file, the bin."""
+"""Add a lead, edit all of its fields, the bin."""
 
 from typing import Any
 
@@ -14,13 +14,11 @@ from crm.web.pages import FormPage, Page
 from leads.enums import COMPANY_SIZES, KNOWN_SOURCES, Platform, Priority
 from leads.errors import DuplicateLead
 from leads.models import Lead
-from leads.permissions import ADD, ASSIGN, CHANGE, DELETE, IMPORT
+from leads.permissions import ADD, ASSIGN, CHANGE, DELETE
 from leads.services.bin import binned_leads, restore_lead
 from leads.services.drafts import LeadDraft
 from leads.services.editing import edit_lead, find_lead
-from leads.services.imports import ImportOptions, start_import
 from leads.services.intake import capture_lead
-from leads.services.upsert import OnDuplicate
 
 MOST_IN_BIN = 200
 
@@ -137,53 +135,6 @@ class EditLeadPage(FormPage):
 
     def context(self, form: forms.Form) -> dict[str, Any]:
         return {"form": form, "lead": self.lead}
-
-
-class ImportForm(forms.Form):
-    """A file and what to do with it."""
-
-    file = forms.FileField(
-        label=_("File"),
-        help_text=_("CSV with a header row, any size. Columns are matched by their names; others become further fields."),
-        error_messages={"required": _("Choose a file first.")},
-    )
-    on_duplicate = forms.ChoiceField(
-        label=_("Leads that are there already"),
-        choices=[(OnDuplicate.SKIP.value, _("Skip them")), (OnDuplicate.CREATE.value, _("Add them all the same"))],
-        initial=OnDuplicate.SKIP.value,
-        widget=forms.RadioSelect,
-    )
-    lead_source = forms.CharField(label=_("Source"), max_length=60, required=False, help_text=_("For rows that name none."))
-    tags = forms.CharField(label=_("Tags"), max_length=500, required=False, help_text=_("Added to every lead, separated by commas."))
-    owner = forms.ChoiceField(label=_("Owner"), required=False)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["owner"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", _("Nobody")), *((str(user.pk), user.full_name) for user in active_users())]
-
-
-class ImportPage(FormPage):
-    """Import a file: choose, start, and watch the operation."""
-
-    capability = IMPORT
-    form_class = ImportForm
-    template = "leads/lead_import.html"
-
-    def save(self, form: forms.Form) -> HttpResponseBase:
-        data = form.cleaned_data
-        operation = start_import(
-            file=data["file"],
-            options=ImportOptions(
-                on_duplicate=OnDuplicate(data["on_duplicate"]),
-                lead_source=data["lead_source"],
-                tags=split_words(data["tags"]),
-                owner_id=int(data["owner"]) if data["owner"] else None,
-            ),
-            by=self.actor,
-        )
-        return redirect("operations:operation", operation.pk)
 
 
 class BinPage(Page):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.errors import InvalidInput
+from crm.operations.selectors import operations_visible_to
 from crm.web.pages import Page
 from crm.web.templatetags.ui import number
 from leads.filters import SORTS, LeadFilters, LeadList
@@ -27,6 +28,8 @@ _IN_MENU: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (gettext_lazy("Dates"), ("follow_up_before", "created_after", "created_before")),
     (gettext_lazy("Origin and company"), ("lead_source", "platform", "industry", "company_size")),
 )
+# Filters that come from an operation's page: in no menu, and shown by the operation's title.
+_OF_OPERATIONS = ("operation", "changed_by")
 # Sorts in which the most wanted comes last.
 _ASCENDING = {"name", "company", "next_follow_up"}
 
@@ -148,7 +151,11 @@ class LeadListPage(Page):
             "can_import": self.actor.can(IMPORT),
             "can_delete": self.actor.can(DELETE),
             # What each of the two forms over the list passes on for the other.
-            "kept_by_filters": [("sort", params.get("sort", "")), *(("col", code) for code in kept.get("col", ()))],
+            "kept_by_filters": [
+                ("sort", params.get("sort", "")),
+                *(("col", code) for code in kept.get("col", ())),
+                *((name, kept[name]) for name in _OF_OPERATIONS if name in kept),
+            ],
             "kept_by_columns": [(name, text) for name, text in params.items() if text and name not in ("col", "cursor", "shown")],
         }
 
@@ -159,8 +166,15 @@ class LeadListPage(Page):
 
     def _shown(self, name: str, text: str, fields: list[dict[str, Any]]) -> str:
         real = LeadFilters.aliases.get(name, name)
+        if real in _OF_OPERATIONS:
+            return self._operation(text)
         labels = next(({str(code): str(label) for code, label in field["choices"]} for field in fields if field["name"] == real), {})
         return ", ".join(labels.get(word.strip(), word.strip()) for word in text.split(","))
+
+    def _operation(self, text: str) -> str:
+        """An operation by its title, where the actor may see it."""
+        found = operations_visible_to(self.actor).filter(pk=self._number(text)).first()
+        return found.title if found else f"#{text}"
 
     def _views(self, params: dict[str, str]) -> list[dict[str, Any]]:
         given = {name: text for name, text in params.items() if text and name not in ("cursor", "shown", "col", "page")}

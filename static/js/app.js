@@ -9,6 +9,7 @@ import "./lists.js";
 import "./drawer.js";
 import "./forms.js";
 import "./edit.js";
+import "./mapping.js";
 import "./kanban.js";
 import "./times.js";
 import "./live.js";

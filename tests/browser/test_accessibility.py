@@ -10,9 +10,10 @@ from crm.identity.models import ApiKey, Invitation, Role
 from crm.identity.services.passwords import reset_token
 from crm.operations import runner
 from leads.models import Lead, LeadShare
-from leads.services.imports import start_import
+from leads.services.imports import check_import, draft_import, start_import
 from tests.contract.walk import all_routes
 from tests.factories import acting, make_form, make_lead, make_team, make_tenant, make_user
+from tests.webhooks.inbox_parts import make_arrival, make_source
 
 VISITOR = (
     "/sign-in",
@@ -26,14 +27,18 @@ VISITOR = (
     "/join/{token}",
 )
 LEADS = (
-    "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/bin",
+    "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
+    "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
+    "/leads/bin",
     "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
-    "/no-such-page",
+    "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/no-such-page",
 )  # fmt: skip
 SETTINGS = (
     "/settings", "/settings/profile", "/settings/profile/password", "/settings/sessions", "/settings/tenant", "/settings/users", "/settings/users/{user}",
     "/settings/invitations", "/settings/teams", "/settings/teams/new", "/settings/teams/{team}", "/settings/roles", "/settings/roles/new",
     "/settings/roles/{role}", "/settings/api-keys", "/settings/sources", "/settings/sources/new", "/settings/sources/{form}", "/settings/audit",
+    "/settings/connections", "/settings/connections/new?kind=facebook", "/settings/connections/new?kind=webhook", "/settings/connections/new?kind=email",
+    "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
 ADMIN = ("/admin/", "/admin/identity/user/", "/admin/leads/lead/")
 GROUPS = {"visitor": VISITOR, "leads": LEADS, "settings": SETTINGS, "admin": ADMIN}
@@ -51,6 +56,8 @@ RULES = {
 NO_PAGE = {
     "/search/palette": "answers the palette's script",
     "/leads/count": "a piece of the list",
+    "/leads/import/{pk}/run": "takes a post",
+    "/leads/import/{pk}/discard": "takes a post",
     "/leads/{pk}/peek": "a piece beside the list",
     "/leads/{pk}/move": "takes a post",
     "/leads/{pk}/follow-up": "takes a post",
@@ -58,6 +65,9 @@ NO_PAGE = {
     "/leads/{pk}/restore": "takes a post",
     "/leads/{pk}/fields/{name}": "a piece of the lead's page",
     "/settings/sources/{pk}/action": "takes a post",
+    "/arrivals/replay": "takes a post",
+    "/arrivals/{pk}/replay": "takes a post",
+    "/settings/connections/{pk}/action": "takes a post",
     "/settings/sessions/others/end": "takes a post",
     "/settings/sessions/{id}/end": "takes a post",
     "/settings/users/{id}/change": "takes a post",
@@ -67,6 +77,7 @@ NO_PAGE = {
     "/settings/api-keys/{id}/revoke": "takes a post",
     "/operations/{id}/cancel": "takes a post",
     "/operations/{id}/failed.csv": "a file",
+    "/operations/{id}/undo": "takes a post",
     "/sign-out": "takes a post",
     "/events/stream": "a stream",
     "/health/live": "for machines",
@@ -102,6 +113,10 @@ def world(committed_db):
     make_lead(tenant, first_name="Ann", email="ann@acme.example")
     make_lead(tenant, first_name="Gone", deleted_at=now)
     team, form = make_team(tenant, rep), make_form(tenant, tags=["fair"])
+    source, mailbox = make_source(tenant), make_source(tenant, kind="email", name="Sales")
+    failed = make_arrival(tenant, source, processing_status="failed", error="Nobody to know.", attempts=3)
+    make_arrival(tenant, source, number=2, lead=lead, processing_status="processed")
+    make_arrival(tenant, number=3)
     with acting(admin) as by:
         Lead.objects.filter(pk=lead.pk).update(company="Northwind Labs")
         LeadShare.objects.create(lead=lead, team=team)
@@ -111,14 +126,28 @@ def world(committed_db):
         operation = start_import(
             file=ContentFile(b"Name,Email\nZoe,zoe@acme.example\nBad,bad\n", name="people.csv"), by=by.through(Door.PAGE)
         )
+        draft = draft_import(
+            file=ContentFile(b"Name,Email,Budget\nYan,yan@acme.example,1\nBad,bad,\nWorse,@,3\n", name="more.csv"), by=by.through(Door.PAGE)
+        )
+        draft.params["edits"] = {"4": {"Email": "worse@acme.example"}}
+        draft.save()
+        check = check_import(operation=draft, by=by.through(Door.PAGE))
+        draft.params["edits"] = {"2": None, "4": {"Email": "worst@acme.example"}}
+        draft.save()
     runner.run(operation.pk)
+    runner.run(check.pk)
     ids = {
         "lead": lead.pk,
         "operation": operation.pk,
+        "draft": draft.pk,
+        "row": 3,
         "user": rep.pk,
         "team": team.pk,
         "role": role.pk,
         "form": form.pk,
+        "source": source.pk,
+        "mailbox": mailbox.pk,
+        "arrival": failed.pk,
         "token": reset_token(rep),
     }
     return admin, ids

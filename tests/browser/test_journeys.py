@@ -1,6 +1,7 @@
 """What a person does, from signing up to editing a lead, with the mouse and without."""
 
 import re
+from pathlib import Path
 
 import pytest
 from django.core import mail
@@ -12,10 +13,23 @@ from crm.operations import runner
 from crm.operations.models import Operation
 from crm.tenancy.scope import tenant_scope
 from leads.models import Lead
+from tests.browser.conftest import Site
 from tests.factories import inside, make_lead, make_tenant, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROWS = 10_000
+
+
+def import_unchecked(site: Site, path: Path) -> None:
+    """Take a file through the wizard as it is mapped by itself."""
+    page = site.open("/leads/import")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Upload and continue").click()
+    for step in ("map", "options"):
+        page.wait_for_url(f"**/{step}")
+        page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/check")
+    page.get_by_role("button", name="Start import").click()
 
 
 def test_sign_up_verify_import_find_and_edit(site, tmp_path):
@@ -39,9 +53,7 @@ def test_sign_up_verify_import_find_and_edit(site, tmp_path):
     with path.open("w") as file:
         file.write("Name,E-mail,Phone,Company\n")
         file.writelines(f"Person{n} Buyer,person{n}@import.example,+1212555{n % 10000:04d},Company {n % 500}\n" for n in range(ROWS))
-    site.open("/leads/import")
-    page.locator("input[type=file]").set_input_files(path)
-    page.get_by_role("button", name="Start the import").click()
+    import_unchecked(site, path)
     page.wait_for_url(re.compile(r"/operations/\d+"))
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
 
@@ -150,6 +162,67 @@ def test_edit_that_is_refused_says_so_and_escape_puts_the_value_back(site):
     expect(page.locator(".record-side")).to_contain_text("ann@acme.example")
     with inside(tenant.pk):
         assert Lead.objects.get().email == "ann@acme.example"
+    assert site.complaints == []
+
+
+def test_import_is_mapped_checked_and_mended_in_place(site, tmp_path):
+    tenant = make_tenant()
+    site.sign_in(make_user(tenant, role="manager"))
+    path = tmp_path / "fair.csv"
+    path.write_text("Who,Reach,Extra\nAnn Archer,ann@acme.example,1\nBob Baker,bob at acme,2\nCid Cole,@,3\n")
+    page = site.open("/leads/import")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Upload and continue").click()
+    page.wait_for_url("**/map")
+
+    who, reach = page.get_by_label("Who", exact=True), page.get_by_label("Reach", exact=True)
+    who.select_option(label="Full name")
+    expect(reach.locator("option", has_text="Full name")).to_be_disabled()
+    reach.select_option(label="E-mail")
+    expect(page.get_by_label("Name of the own field for Extra")).to_be_visible()
+    expect(page.get_by_label("Name of the own field for Reach")).to_be_hidden()
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/options")
+    expect(page.get_by_label("When a lead is updated")).to_be_hidden()
+    page.get_by_label("Update them, add the others").check()
+    expect(page.get_by_label("When a lead is updated")).to_be_visible()
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/check")
+
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    with inside(tenant.pk):
+        check = Operation.objects.get(kind="leads.import_check")
+    runner.run(check.pk)
+    expect(page.get_by_role("heading", name="Rows that would fail")).to_be_visible()
+
+    bob = page.locator("#row-3")
+    bob.get_by_role("link", name="bob at acme").click()
+    field = bob.get_by_role("textbox", name="Reach")
+    field.press("Escape")
+    expect(bob.get_by_role("link", name="bob at acme")).to_be_focused()
+    page.keyboard.press("Enter")
+    field.evaluate("input => input.removeAttribute('maxlength')")
+    field.fill("x" * 5001)
+    field.press("Enter")
+    expect(bob.get_by_role("alert")).to_be_visible()
+    field.fill("bob@acme.example")
+    field.press("Enter")
+    expect(bob.get_by_role("link", name="bob@acme.example")).to_be_focused()
+    expect(bob).to_contain_text("mended")
+    page.get_by_role("button", name="Leave row 4 out").click()
+    expect(page.get_by_role("button", name="Import row 4 after all")).to_be_focused()
+    expect(page.locator("#changes")).to_contain_text("1 row mended · 1 row left out")
+
+    page.get_by_role("button", name="Start import").click()
+    page.wait_for_url(re.compile(r"/operations/\d+"))
+    with inside(tenant.pk):
+        operation = Operation.objects.get(kind="leads.import")
+    runner.run(operation.pk)
+    expect(page.get_by_text("100%")).to_be_visible()
+    page.get_by_role("link", name="Created").click()
+    expect(page.locator("#rows [data-row]")).to_have_count(2)
+    expect(page.get_by_role("group", name="Filters in force")).to_contain_text("Import of fair.csv")
     assert site.complaints == []
 
 

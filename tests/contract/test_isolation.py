@@ -329,6 +329,7 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "operations": {"id": operation.pk, "pk": operation.pk},
         "imports": {"id": operation.pk},
         "leads": {"id": lead.pk, "pk": lead.pk, "name": "company"},
+        "leads/import": {"pk": operation.pk, "row": 2},
         "auth/sessions": {"id": session.pk},
         "settings/users": {"id": colleague.pk},
         "settings/invitations": {"id": invitation.pk},

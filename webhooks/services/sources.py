@@ -67,9 +67,7 @@ def save_source(*, kind: SourceKind, source: Source | None, wanted: SourceSettin
 
 def _sealed(options: dict[str, Any], *, before: dict[str, Any]) -> dict[str, Any]:
     """Options as they are stored: secrets among them sealed, unless they are the stored ones themselves."""
-    return {
-        name: seal(value) if name in SECRET and value and value != before.get(name) else value for name, value in options.items()
-    }
+    return {name: seal(value) if name in SECRET and value and value != before.get(name) else value for name, value in options.items()}
 
 
 def _bind(source: Source, *, by: Actor) -> None:

@@ -17,7 +17,7 @@ from crm.errors import DomainError, Forbidden
 from crm.operations import runner
 from crm.operations.models import Claim, Operation, OperationRow
 from crm.operations.runner import Chunk, RowError, claim, run, sweep
-from crm.operations.services import AlreadyOver, cancel_operation, start_operation
+from crm.operations.services import DRAFTS_KEPT, AlreadyOver, cancel_operation, discard_old_drafts, start_operation
 from crm.tenancy.scope import current_scope, tenant_scope
 from leads.models import Tag
 from tests.factories import acting, inside, make_tenant, make_user
@@ -263,3 +263,15 @@ def test_killed_worker_is_followed_by_one_that_goes_on_where_it_stopped(committe
     Claim.objects.update(held_until=timezone.now())
     run(operation.pk)
     assert (read(operation).state, counters(read(operation)), tags(operation)) == ("done", (10, 4, 0, 3, 3), 4)
+
+
+def test_drafts_nobody_went_on_with_are_deleted_with_their_files(alice, bob):
+    from django.core.files.base import ContentFile
+
+    old = start(alice, draft=True, file=ContentFile(b"x", name="a.csv"))
+    young, begun = start(bob, draft=True), start(alice)
+    with inside(alice.tenant_id):
+        Operation.objects.filter(pk__in=[old.pk, begun.pk]).update(created_at=timezone.now() - DRAFTS_KEPT - timedelta(hours=1))
+    assert discard_old_drafts() == 1
+    with inside(alice.tenant_id):
+        assert set(Operation.objects.values_list("pk", flat=True)) == {young.pk, begun.pk}

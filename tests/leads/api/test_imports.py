@@ -149,7 +149,7 @@ def test_a_file_is_uploaded_set_tried_out_and_run(client, tenant):
     assert client.get(f"/api/leads?changed_by={draft['id']}&page=1").json()["data"]["pagination"]["total_items"] == 1
     skipped = client.get(f"/api/operations/{draft['id']}/errors?outcome=skipped").json()["data"]
     assert [row["row"] for row in skipped] == [5]
-    assert client.post(f"{url}/run").status_code == 404
+    assert client.post(f"{url}/run").status_code == 409
 
 
 def test_a_file_may_start_at_once_and_its_mapping_is_remembered(client, tenant):

@@ -4,11 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from crm.operations import runner
-from crm.operations.models import Operation
 from leads.models import Lead, LeadShare
 from tests.factories import acting, inside, make_form, make_lead, make_user
 
@@ -266,34 +263,7 @@ def test_new_lead_says_what_is_wrong(web, tenant):
         assert not Lead.objects.exists()
 
 
-# --- import, bin, today, sources ---
-
-
-def test_file_is_imported_and_its_operation_shown(web, tenant, alice):
-    content = b"Name,Email\nJane,j@acme.example\nBad,bad\n"
-    answer = web.post(
-        "/leads/import",
-        {"file": SimpleUploadedFile("people.csv", content), "on_duplicate": "skip", "lead_source": "Event", "owner": str(alice.pk)},
-    )
-    with inside(tenant.pk):
-        operation = Operation.objects.get()
-    assert (answer.status_code, answer.headers["Location"]) == (302, f"/operations/{operation.pk}")
-    runner.run(operation.pk)
-    with inside(tenant.pk):
-        operation.refresh_from_db()
-        lead = Lead.objects.get()
-    assert (operation.state, operation.created, operation.failed) == ("done", 1, 1)
-    assert (lead.owner_id, lead.lead_source) == (alice.pk, "Event")
-    assert web.get(answer.headers["Location"]).status_code == 200
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfeN\x00", b"Colour\nred\n"])
-def test_file_that_is_none_comes_back_with_the_form(web, tenant, content):
-    answer = web.post("/leads/import", {"file": SimpleUploadedFile("x.csv", content), "on_duplicate": "skip"})
-    assert answer.status_code == 422
-    assert answer.context["form"].errors
-    with inside(tenant.pk):
-        assert not Operation.objects.exists()
+# --- bin, today, sources ---
 
 
 def test_lead_goes_to_the_bin_and_comes_back(web, tenant):
