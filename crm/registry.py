@@ -80,7 +80,8 @@ class UndoParticipant:
 
     `made_by` is the column that holds the operation a record was made by. `visible(ids, by)` answers the ids that the
     actor may change; `discard(ids, by)` takes away records that the operation made; `tell(records, names, by)`
-    publishes that these fields have their earlier values again. All are called by keyword.
+    publishes that these fields have their earlier values again. All are called by keyword. `related` are the records that
+    computed values look at, loaded once for all.
     """
 
     model: str
@@ -88,6 +89,7 @@ class UndoParticipant:
     visible: Callable[..., set[int]]
     discard: Callable[..., None]
     tell: Callable[..., None]
+    related: tuple[str, ...] = ()
 
 
 navigation: Registry[NavItem] = Registry()

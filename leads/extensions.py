@@ -71,7 +71,12 @@ route("leads/{id}", views.LeadView.as_view(), name="lead")
 undo_participants.add(
     PARTICIPANTS,
     UndoParticipant(
-        model="leads.Lead", made_by="operation_id", visible=undo.visible_ids, discard=undo.discard_leads, tell=undo.tell_restored
+        model="leads.Lead",
+        made_by="operation_id",
+        related=("status",),
+        visible=undo.visible_ids,
+        discard=undo.discard_leads,
+        tell=undo.tell_restored,
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, prefetch_related_objects
 from django.utils import timezone
 
 from audit.selectors import tracked_models
@@ -169,6 +169,7 @@ class _Restoring:
         if not records:
             return
         computed = [field.attname for field in self.model._meta.concrete_fields if field not in self._columns() and not field.generated]
+        prefetch_related_objects(records, *self.participant.related)
         previous = [{name: getattr(record, name) for name in computed} for record in records]
         compute_values(self.participant.model, records)
         also = {

@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import DEFERRED
 from django.utils import timezone
 
 from crm.actors import Actor
@@ -184,18 +186,28 @@ def new_lead(*, draft: LeadDraft, words: Vocabulary, now: datetime, operation_id
     """The unsaved lead of a normalised draft. Raises InvalidInput for a status that is none."""
     status, reason = _starting_status(draft, words)
     created_at = draft.created_at or now
-    return Lead(
-        **lead_values(draft),
-        tenant_id=by.tenant_id,
-        status=status,
-        status_changed_at=created_at,
-        lost_reason=reason,
-        assigned_at=now if draft.owner_id else None,
-        created_at=created_at,
-        created_by_id=by.user_id,
-        created_via=str(by.door),
-        operation_id=operation_id,
-    )
+    values = _blank() | lead_values(draft)
+    values |= {
+        "tenant_id": by.tenant_id,
+        "status_id": status.pk,
+        "status_changed_at": created_at,
+        "lost_reason": reason,
+        "assigned_at": now if draft.owner_id else None,
+        "created_at": created_at,
+        "created_by_id": by.user_id,
+        "created_via": str(by.door),
+        "operation_id": operation_id,
+    }
+    # By position, in the order of `_blank`: naming each field takes twice as long, and imports make thousands a second.
+    lead = Lead(*values.values())
+    lead.status = status
+    return lead
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """To be copied: a lead's columns in their order with their defaults; what the database generates is left to it."""
+    return {column.attname: DEFERRED if column.generated else column.get_default() for column in Lead._meta.concrete_fields}
 
 
 def _starting_status(draft: LeadDraft, words: Vocabulary) -> tuple[LeadStatus, str]:

@@ -192,3 +192,14 @@ def test_page_offers_undo_and_the_api_does_it(alice, bob, tenant, pages, api):
     assert api(bob).post(f"/api/operations/{operation.pk}/undo").status_code == 404
     second = web.post(f"/operations/{operation.pk}/undo", follow=True)
     assert "taken back already" in second.content.decode()
+
+
+def test_undo_asks_as_often_for_fifty_records_as_for_five(alice, tenant, django_assert_max_num_queries):
+    for number in range(50):
+        make_lead(tenant, first_name=f"N{number}")
+    operation = do(alice, "test.tag")
+    with acting(alice) as by:
+        undone = undo_operation(operation=operation, by=by)
+    with django_assert_max_num_queries(90):
+        runner.run(undone.pk)
+    assert {lead.company for lead in leads(tenant).values()} == {""}
