@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from crm.actors import Actor
 from crm.errors import DomainError, Forbidden, InvalidInput
 from crm.identity.models import User
+from crm.tenancy.models import Tenant
 from leads.models import FormKey, WebForm
 from leads.permissions import FORMS
 from leads.services.drafts import clean_tags
@@ -89,9 +90,10 @@ def new_key() -> str:
     return f"smf_{secrets.token_urlsafe(18)}"
 
 
-def tenant_of_key(key: str) -> tuple[int, int] | None:
-    """The tenant and form a public key belongs to."""
-    return FormKey.objects.filter(key=key, tenant__is_active=True).values_list("tenant_id", "form_id").first() if key else None
+def tenant_of_key(key: str) -> tuple[Tenant, int] | None:
+    """The tenant a public key belongs to, and the form's id."""
+    found = FormKey.objects.select_related("tenant").filter(key=key, tenant__is_active=True).first() if key else None
+    return (found.tenant, found.form_id) if found else None
 
 
 def check_origin(form: WebForm, origin: str) -> None:

@@ -112,7 +112,8 @@ def capture_arrival(*, arrival_id: int, draft: LeadDraft, by: Actor) -> Arrival:
 def same_arrival(arrival: Arrival) -> Arrival | None:
     """The arrival that holds this source id already."""
     same = Arrival.objects.filter(platform_key=arrival.platform_key, source_lead_id=arrival.source_lead_id)
-    return same.select_related("lead").first()
+    # Nearly always there is none, which is told without reading one.
+    return same.select_related("lead").get() if same.exists() else None
 
 
 def _settle(arrival: Arrival, draft: LeadDraft, *, by: Actor) -> None:

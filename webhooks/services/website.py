@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from crm.actors import Actor, Door
@@ -67,9 +67,10 @@ def receive_submission(*, submission: Submission) -> Received:
     A submission names its tenant by a form key, or by `entity_id` where the tenant lets its open form be used.
     """
     payload = submission.payload
-    tenant_id, form_id = _addressee(submission)
-    by = Actor.system(tenant_id=tenant_id, door=Door.WEBHOOK, label="website")
-    with tenant_scope(tenant_id, by=by):
+    tenant, form_id = _addressee(submission)
+    by = Actor.system(tenant_id=tenant.pk, door=Door.WEBHOOK, label="website")
+    with tenant_scope(tenant.pk, by=by) as scope:
+        scope.memo["tenant"] = tenant
         form = _form(form_id)
         if form is not None:
             _check_sender(form, submission)
@@ -81,14 +82,14 @@ def receive_submission(*, submission: Submission) -> Received:
             return Received(lead_id=None, redirect_url=redirect_url)
         arrival = arrival_of_submission(submission, form)
         try:
-            with transaction.atomic():
-                settled, _new = receive_arrival(arrival=arrival, draft=_draft_of(arrival, form), by=by)
-                return Received(lead_id=settled.lead_id, redirect_url=redirect_url)
+            # One savepoint of its own: what breaks in it leaves nothing behind.
+            settled, _new = receive_arrival(arrival=arrival, draft=_draft_of(arrival, form), by=by)
+            return Received(lead_id=settled.lead_id, redirect_url=redirect_url)
         except (DomainError, OperationalError, InterfaceError):
             raise
         except Exception:
             # Nobody will press the button again: what was sent is kept, and read once the fault is mended.
-            log.exception("submission_kept_unread", tenant=tenant_id)
+            log.exception("submission_kept_unread", tenant=tenant.pk)
     return Received(lead_id=accept(arrival_of_submission(submission, form)).lead_id, redirect_url=redirect_url)
 
 
@@ -98,7 +99,7 @@ def draft_of_submission(arrival: Arrival, _source: Source | None) -> LeadDraft:
 
 
 def _form(form_id: int | None) -> WebForm | None:
-    return WebForm.objects.select_related("default_owner").filter(pk=form_id).first() if form_id else None
+    return WebForm.objects.filter(pk=form_id).first() if form_id else None
 
 
 def form_of_key(key: str) -> tuple[int, WebForm] | None:
@@ -106,12 +107,12 @@ def form_of_key(key: str) -> tuple[int, WebForm] | None:
     found = tenant_of_key(key)
     if found is None:
         return None
-    with tenant_scope(found[0]):
+    with tenant_scope(found[0].pk):
         form = WebForm.objects.filter(pk=found[1], is_active=True).first()
-    return (found[0], form) if form else None
+    return (found[0].pk, form) if form else None
 
 
-def _addressee(submission: Submission) -> tuple[int, int | None]:
+def _addressee(submission: Submission) -> tuple[Tenant, int | None]:
     if submission.form_key:
         found = tenant_of_key(submission.form_key)
         if found is None:
@@ -125,7 +126,7 @@ def _addressee(submission: Submission) -> tuple[int, int | None]:
     tenant = Tenant.objects.filter(pk=entity_id, is_active=True, open_form=True).first() if 0 < entity_id < 2**63 else None
     if tenant is None:
         raise UnknownForm("No open form for this entity_id.", field="entity_id")
-    return tenant.pk, None
+    return tenant, None
 
 
 def _check_sender(form: WebForm, submission: Submission) -> None:
