@@ -20,14 +20,8 @@ from crm.rest.parsers import JSONParser
 from crm.rest.serializers import InputSerializer, read
 from crm.rest.views import ApiView, parse_id
 from leads.permissions import IMPORT
-from leads.services.imports import (
-    ImportOptions,
-    check_import,
-    configure_import,
-    draft_import,
-    import_list,
-    run_import,
-)
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import check_import, configure_import, draft_import, import_list, run_import
 from leads.services.mending import find_import
 from leads.services.upsert import MatchBy, OnDuplicate
 

@@ -11,7 +11,8 @@ from crm.filters import split_words
 from crm.identity.selectors import active_users
 from crm.operations.models import Operation
 from leads.permissions import ASSIGN, CHANGE
-from leads.services.imports import CUSTOM, LEAVE_OUT, ImportOptions
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import CUSTOM, LEAVE_OUT
 from leads.services.mending import SheetRow
 from leads.services.upsert import MatchBy, OnDuplicate
 

@@ -21,16 +21,8 @@ from crm.web.pages import UNPROCESSABLE, FormPage, Page, safe_next
 from leads.pages.import_forms import DELIMITERS, FIELD_GROUPS, MapForm, OptionsForm, RowForm, UploadForm
 from leads.permissions import IMPORT
 from leads.services.field_names import field_named
-from leads.services.imports import (
-    CUSTOM,
-    KIND,
-    LEAVE_OUT,
-    ImportOptions,
-    check_import,
-    configure_import,
-    draft_import,
-    run_import,
-)
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import CUSTOM, KIND, LEAVE_OUT, check_import, configure_import, draft_import, run_import
 from leads.services.mending import (
     FIRST_ROWS,
     SheetRow,

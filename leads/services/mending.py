@@ -13,7 +13,8 @@ from crm.operations.services import AlreadyOver
 from crm.tables import BadRow, Layout, TableRows
 from leads.models import ImportMapping
 from leads.permissions import IMPORT
-from leads.services.imports import CHECK_KIND, KIND, Rules, configure_import, row_problem, rules_of
+from leads.services.import_rows import Rules, row_problem, rules_of
+from leads.services.imports import CHECK_KIND, KIND, configure_import
 
 FIRST_ROWS = 50
 # Of all mended cells together: they travel with the operation.

@@ -14,7 +14,8 @@ from crm.operations.services import start_operation
 from leads.models import Lead
 from leads.services.bin import delete_leads
 from leads.services.editing import edit_lead
-from leads.services.imports import ImportOptions, start_import
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import start_import
 from leads.services.upsert import OnDuplicate
 from tests.factories import acting, inside, make_lead, make_user
 

@@ -14,7 +14,8 @@ from crm.identity.selectors import actor_for
 from crm.operations import runner
 from crm.operations.models import Operation
 from crm.tenancy.scope import tenant_scope
-from leads.services.imports import ImportOptions, start_import
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import start_import
 from leads.services.upsert import MatchBy, OnDuplicate
 
 

@@ -349,7 +349,7 @@ def test_check_is_stopped(web, tenant):
 
 
 def test_check_of_a_part_says_so(web, tenant, monkeypatch):
-    monkeypatch.setattr("leads.services.imports.CHUNK_ROWS", 2)
+    monkeypatch.setattr("leads.services.import_rows.CHUNK_ROWS", 2)
     monkeypatch.setattr("leads.services.imports.MOST_CHECKED", 2)
     here = draft(web)
     check(web, here, tenant)

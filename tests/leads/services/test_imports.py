@@ -11,8 +11,9 @@ from crm.operations import runner
 from crm.operations.models import Claim, Operation, OperationRow
 from crm.tables import UnreadableFile, open_table
 from leads.models import Lead
-from leads.services import imports
-from leads.services.imports import ImportOptions, guessed_mapping, start_import
+from leads.services import import_rows
+from leads.services.import_rows import ImportOptions
+from leads.services.imports import guessed_mapping, start_import
 from leads.services.upsert import OnDuplicate
 from tests.factories import acting, inside, make_lead
 
@@ -195,7 +196,7 @@ def test_rep_may_not_import(bob):
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_file_of_many_chunks_gives_each_row_once_whatever_lies_on_the_border(alice, monkeypatch, ending):
-    monkeypatch.setattr(imports, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(import_rows, "CHUNK_ROWS", 7)
     rows = ["Name,Notes"]
     for number in range(40):
         rows.append(f'N{number},"note{ending}of {number}, ""quoted"" — ü"')
@@ -208,7 +209,7 @@ def test_file_of_many_chunks_gives_each_row_once_whatever_lies_on_the_border(ali
 
 def test_import_goes_on_where_the_last_commit_was(alice, monkeypatch):
     """A worker dies after every chunk; each row comes in once and keeps its number."""
-    monkeypatch.setattr(imports, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(import_rows, "CHUNK_ROWS", 4)
     rows = ["Name,Email"] + [f"N{number},{'bad' if number in (5, 9) else f'n{number}@acme.example'}" for number in range(14)]
     operation = start(alice, "\n".join(rows).encode())
     rounds = 0
@@ -224,13 +225,13 @@ def test_import_goes_on_where_the_last_commit_was(alice, monkeypatch):
 
 
 def test_duplicates_are_found_across_chunks(alice, monkeypatch):
-    monkeypatch.setattr(imports, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(import_rows, "CHUNK_ROWS", 2)
     operation = run(alice, b"Name,Email\nA,a@x.example\nB,b@x.example\nC,A@x.example\nD,d@x.example\nE,b+1@x.example\n")
     assert counters(operation) == (5, 3, 2, 0)
 
 
 def test_total_is_estimated_on_the_way_and_exact_in_the_end(alice, monkeypatch):
-    monkeypatch.setattr(imports, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(import_rows, "CHUNK_ROWS", 10)
     operation = start(alice, b"Name\n" + b"".join(b"N%03d\n" % number for number in range(30)))
     runner._next_chunk(alice.tenant_id, operation.pk)
     with inside(alice.tenant_id):
