@@ -11,6 +11,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -114,7 +115,9 @@ def _fetch(address: str, *, params: Mapping[str, str], headers: Mapping[str, str
     if quiet > 0:
         raise TryLater("Facebook did not answer a moment ago.", after=timedelta(seconds=quiet))
     try:
-        return asyncio.run(_read(address, params=params, headers=headers))
+        # In a thread of its own, which has no event loop yet, whatever the caller's thread runs.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(asyncio.run, _read(address, params=params, headers=headers)).result()
     except (TimeoutError, httpx2.TimeoutException):
         _quiet_until[server] = time.monotonic() + QUIET_SECONDS
         raise TryLater(f"Facebook did not answer within {settings.FB_GRAPH_TIMEOUT:g} seconds.") from None
