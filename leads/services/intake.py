@@ -172,7 +172,10 @@ def insert_leads(*, leads: Sequence[Lead], by: Actor) -> None:
         return
     compute_values("leads.Lead", leads)
     # COPY has a price of its own, which pays from some twenty rows on.
-    insert_records(leads) if len(leads) > _FEW else Lead.objects.bulk_create(leads)
+    if len(leads) > _FEW:
+        insert_records(leads)
+    else:
+        Lead.objects.bulk_create(leads)
     remember_tags({tag for lead in leads for tag in lead.tags})
     publish(LeadsCaptured(lead_ids=tuple(lead.pk for lead in leads), door=str(by.door)))
     given: dict[int, list[int]] = {}
@@ -207,7 +210,10 @@ def new_lead(*, draft: LeadDraft, words: Vocabulary, now: datetime, operation_id
 
 @cache
 def _blank() -> dict[str, Any]:
-    """To be copied: a lead's columns in their order with their defaults; what the database generates is left to it."""
+    """To be copied: a lead's columns in their order with their defaults; what the database generates is left to it.
+
+    Lists and objects among the defaults are shared by the copies: `lead_values` gives each lead its own.
+    """
     return {column.attname: DEFERRED if column.generated else column.get_default() for column in Lead._meta.concrete_fields}
 
 

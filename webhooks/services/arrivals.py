@@ -74,14 +74,16 @@ def accept(arrival: Arrival) -> Arrival:
 
     A repeated source id answers the first arrival. Never raises for what the payload holds: that is the arrival's failure.
     """
+    for_workers = _readers[arrival.door].fetch is not None
     with tenant_scope(arrival.tenant_id):
         stored, new = store_arrival(arrival)
         if new:
-            ArrivalJob.objects.create(tenant_id=arrival.tenant_id, arrival_id=stored.pk, due_at=timezone.now() + LEASE)
+            due_at = timezone.now() + (timedelta() if for_workers else LEASE)
+            ArrivalJob.objects.create(tenant_id=arrival.tenant_id, arrival_id=stored.pk, due_at=due_at)
     if not new:
         return stored
-    if _readers[stored.door].fetch is not None:
-        release([stored.pk])
+    if for_workers:
+        nudge.once("webhooks.process_due")
         return stored
     process(stored.tenant_id, stored.pk)
     with tenant_scope(stored.tenant_id):
@@ -110,12 +112,6 @@ def accept_all(arrivals: Sequence[Arrival]) -> int:
     ArrivalJob.objects.bulk_create(jobs, ignore_conflicts=True, batch_size=1000)
     transaction.on_commit(lambda: nudge.once("webhooks.process_due"))
     return len(fresh)
-
-
-def release(arrival_ids: Sequence[int]) -> None:
-    """Let workers have these now, and wake one."""
-    ArrivalJob.objects.filter(arrival_id__in=arrival_ids).update(due_at=timezone.now())
-    transaction.on_commit(lambda: nudge.once("webhooks.process_due"))
 
 
 def process_due(*, limit: int = 1000) -> int:

@@ -19,7 +19,7 @@ from leads.enums import Platform, canonical_source
 from leads.models import Arrival
 from leads.permissions import ADD
 from leads.services.drafts import LeadDraft
-from leads.services.intake import receive_arrival, same_arrival
+from leads.services.intake import receive_arrival
 from webhooks.models import Source
 from webhooks.services.arrivals import accept, draft_of
 from webhooks.services.inbound import id_by_content, own_id
@@ -110,9 +110,6 @@ def draft_of_social(arrival: Arrival, _source: Source | None) -> LeadDraft:
 
 def _captured(arrival: Arrival, *, by: Actor) -> Arrival:
     unread = copy(arrival)
-    before = same_arrival(arrival)
-    if before is not None:
-        return before
     try:
         with transaction.atomic():
             settled, _new = receive_arrival(arrival=arrival, draft=draft_of(arrival), by=by)
