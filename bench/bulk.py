@@ -40,11 +40,11 @@ _AREAS = (212, 415, 312, 617, 206, 303, 404, 305, 214, 202)
 def webhook(bench: Bench) -> dict[str, Any]:
     """Website submissions, answered once they are durable, with 8 clients, beside a bare DRF insert."""
     print("website webhook, 8 clients (to reach: ≥ 0.4 of a bare DRF insert)")
-    with tenant_scope(bench.tenant_id):
+    with tenant_scope(bench.written_id):
         form = WebForm.objects.filter(name="bench").first() or save_form(
             form=None,
             wanted=FormSettings(name="bench", hourly_limit=1_000_000),
-            by=Actor.system(tenant_id=bench.tenant_id, door=Door.COMMAND),
+            by=Actor.system(tenant_id=bench.written_id, door=Door.COMMAND),
         )
         key = WebForm.objects.select_related("key").get(pk=form.pk).key.key
     rounds = []
@@ -84,7 +84,7 @@ def imports(bench: Bench) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "people.csv"
         _write_file(path)
-        user = f"manager@bench{bench.tenant_id}.example"
+        user = f"manager@bench{bench.written_id}.example"
         started = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "manage.py", "import_leads", str(path), "--user", user], capture_output=True, text=True, check=True
@@ -120,7 +120,7 @@ def _bare_insert(bench: Bench) -> float:
     """Rows a second of COPY into a stage, one look-up of their e-mails, and one insert; rolled back."""
     dice = random.Random()
     run = uuid.uuid4().hex[:6]
-    with tenant_scope(bench.tenant_id):
+    with tenant_scope(bench.written_id):
         status, now = vocabulary().starting, timezone.now()
         leads = []
         for number in range(FLOOR_ROWS):
@@ -128,7 +128,7 @@ def _bare_insert(bench: Bench) -> float:
             email = f"{first}.{last}{number}@{run}{number % 9000}.example".lower()
             leads.append(
                 Lead(
-                    tenant_id=bench.tenant_id,
+                    tenant_id=bench.written_id,
                     status=status,
                     first_name=first,
                     last_name=last,
@@ -149,7 +149,7 @@ def _bare_insert(bench: Bench) -> float:
             )
         started = time.perf_counter()
         with connection.cursor() as cursor:
-            cursor.execute(KNOWN_SQL, {"mails": [lead.email_key for lead in leads], "phones": [], "tenant": bench.tenant_id})
+            cursor.execute(KNOWN_SQL, {"mails": [lead.email_key for lead in leads], "phones": [], "tenant": bench.written_id})
         insert_records(leads)
         took = time.perf_counter() - started
         transaction.set_rollback(True)
@@ -167,20 +167,20 @@ def undo(bench: Bench) -> dict[str, Any]:
         return runner.Chunk(cursor={}, finished=True, updated=number)
 
     runner.kind("bench.change", change, undoable=True)
-    user = User.identities.select_related("tenant").get(email=f"manager@bench{bench.tenant_id}.example")
+    user = User.identities.select_related("tenant").get(email=f"manager@bench{bench.written_id}.example")
     by = actor_for(user, door=Door.COMMAND)
-    with tenant_scope(bench.tenant_id, by=by):
+    with tenant_scope(bench.written_id, by=by):
         operation = start_operation(kind="bench.change", title="Bench", by=by)
     started = time.perf_counter()
     runner.run(operation.pk)
     changed_in = time.perf_counter() - started
-    with tenant_scope(bench.tenant_id, by=by):
+    with tenant_scope(bench.written_id, by=by):
         operation.refresh_from_db()
         taken_back = undo_operation(operation=operation, by=by)
     started = time.perf_counter()
     runner.run(taken_back.pk)
     took = time.perf_counter() - started
-    with tenant_scope(bench.tenant_id):
+    with tenant_scope(bench.written_id):
         taken_back.refresh_from_db()
     print(
         f"  change {changed_in:.1f} s, undo {took:.1f} s: {taken_back.updated:,} restored, {taken_back.failed:,} listed, {taken_back.state}",

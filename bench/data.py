@@ -17,7 +17,7 @@ from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
 from leads.models import LeadStatus
 
-BIG, SMALL, SMALL_LEADS = 1_000_000, 50, 500
+BIG, SMALL, SMALL_LEADS, WRITTEN = 1_000_000, 50, 500, 100_000
 REPS = 20
 CHUNK = 50_000
 _FIRST = [
@@ -95,11 +95,19 @@ _COLUMNS = (
 )
 
 
-def build(*, leads: int = BIG, say: Any = print) -> int:
-    """Make what is missing; answers the big tenant's id. Takes minutes the first time, nothing after."""
+def build(*, leads: int = BIG, say: Any = print) -> tuple[int, int]:
+    """Make what is missing. Takes minutes the first time, nothing after.
+
+    Answers the ids of the big tenant, which is read only, and of the one for what writes, so that reading finds the same
+    rows in every run.
+    """
     big = Tenant.objects.filter(name=f"bench-{leads}").first()
-    if big is not None:
-        return big.pk
+    if big is None:
+        big = _build(leads, say)
+    return big.pk, Tenant.objects.get(name="bench-writes").pk
+
+
+def _build(leads: int, say: Any) -> Tenant:
     started = time.perf_counter()
     owner = psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True)
     big = open_tenant(name=f"bench-{leads}-building")
@@ -107,13 +115,15 @@ def build(*, leads: int = BIG, say: Any = print) -> int:
     for number in range(SMALL):
         if not Tenant.objects.filter(name=f"bench-small-{number}").exists():
             _fill(owner, open_tenant(name=f"bench-small-{number}"), SMALL_LEADS)
+    if not Tenant.objects.filter(name="bench-writes").exists():
+        _fill(owner, open_tenant(name="bench-writes"), WRITTEN)
     _bare_table(owner, big.pk)
     owner.execute("VACUUM ANALYZE leads_lead")
     owner.execute("VACUUM ANALYZE leads_leadcount")
     Tenant.objects.filter(pk=big.pk).update(name=f"bench-{leads}")
     seconds = time.perf_counter() - started
     say(f"built {leads:,} leads and {SMALL} small tenants in {seconds:.0f} s ({leads / seconds:,.0f} rows a second)")
-    return big.pk
+    return big
 
 
 def _fill(owner: psycopg.Connection, tenant: Tenant, leads: int) -> None:

@@ -1,5 +1,6 @@
 """Filters declared once for a model and used by its page, API and later exports, bulk work and saved views."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from crm.conditions import ConditionField, moment, read_conditions
 from crm.errors import InvalidInput
 from crm.listing import TextCondition
 
+# The parameter that holds nested conditions, and the most characters of it.
+CONDITIONS, MOST_CONDITIONS = "filter", 20_000
 Choices = Callable[[], Iterable[tuple[str, Any]]]
 
 
@@ -89,29 +93,31 @@ class NumberFilter(Filter):
 
 @dataclass(frozen=True, kw_only=True)
 class DateFilter(Filter):
-    """A bound in time, as ISO 8601. A bare day counts whole: from its start (gte), or to its end (lt the next day)."""
+    """A bound in time: ISO 8601, or relative such as `today` and `-7d`. A day counts whole: from its start (gte), or to its end."""
 
     lookup: str
     control: str = "date"
 
     def parse(self, text: str) -> datetime:
+        if text[:1] in ("-", "+") or text in ("today", "yesterday", "tomorrow"):
+            return moment(text)[1 if self.lookup == "lt" else 0]
         try:
-            moment = parse_datetime(text) if "T" in text or ":" in text else None
-            day = parse_date(text) if moment is None else None
+            instant = parse_datetime(text) if "T" in text or ":" in text else None
+            day = parse_date(text) if instant is None else None
         except ValueError:
-            moment = day = None
-        if moment is None and day is None:
-            raise ValueError("Must be a date such as 2024-01-31 or 2024-01-31T09:00:00Z.")
-        return self._bound(moment, day)
+            instant = day = None
+        if instant is None and day is None:
+            raise ValueError("Must be a date such as 2024-01-31, 2024-01-31T09:00:00Z, today or -7d.")
+        return self._bound(instant, day)
 
-    def _bound(self, moment: datetime | None, day: date | None) -> datetime:
-        if moment is None:
+    def _bound(self, instant: datetime | None, day: date | None) -> datetime:
+        if instant is None:
             assert day is not None
-            moment = datetime.combine(day, time())
+            instant = datetime.combine(day, time())
             if self.lookup == "lt":
-                moment += timedelta(days=1) if day < date.max else timedelta()
-            return moment.replace(tzinfo=timezone.get_current_timezone())
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                instant += timedelta(days=1) if day < date.max else timedelta()
+            return instant.replace(tzinfo=timezone.get_current_timezone())
+        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
     def q(self, value: datetime) -> Q:
         return Q(**{f"{self.column}__{self.lookup}": value})
@@ -198,19 +204,38 @@ class Narrowing:
 
 
 class FilterSet:
-    """The filters of a model by parameter name. `aliases` name the same filter differently."""
+    """The filters of a model by parameter name. `aliases` name the same filter differently.
+
+    The parameter `filter` holds nested conditions (see `crm.conditions`) over `condition_fields`.
+    """
 
     filters: ClassVar[Mapping[str, Filter]] = {}
     aliases: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
+    def all_filters(cls) -> Mapping[str, Filter]:
+        """The filters of the open tenant: these, and in subclasses those of fields it defined itself."""
+        return cls.filters
+
+    @classmethod
+    def condition_fields(cls) -> Mapping[str, ConditionField]:
+        """What nested conditions may name; asked for only where there are some."""
+        return {}
+
+    @classmethod
     def read(cls, data: Mapping[str, str], *, me: int | None = None) -> Narrowing:
         """Read query parameters; empty ones are left out. Raises InvalidInput naming every parameter that is wrong."""
         result, problems = Narrowing(), {}
+        filters = cls.all_filters()
         for given, raw in data.items():
             name = cls.aliases.get(given, given)
-            rule = cls.filters.get(name)
+            rule = filters.get(name)
             text = raw.strip() if isinstance(raw, str) else ""
+            if given == CONDITIONS and text:
+                nested, found = read_conditions(_json(text), cls.condition_fields(), me=me)
+                result.q &= nested
+                result.texts += found
+                result.values[CONDITIONS], result.applied[CONDITIONS] = text, text
             if rule is None or not text:
                 continue
             try:
@@ -230,6 +255,15 @@ class FilterSet:
         if problems:
             raise InvalidInput(problems)
         return result
+
+
+def _json(text: str) -> Any:
+    if len(text) > MOST_CONDITIONS or "\\u0000" in text:
+        raise InvalidInput({CONDITIONS: ["Too long, or holds a NUL character."]})
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidInput({CONDITIONS: ["Must be JSON."]}) from None
 
 
 def split_words(text: str) -> list[str]:

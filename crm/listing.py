@@ -134,7 +134,7 @@ class Listing:
         """One page of at most `limit` ids. With `offset` the rows before are counted off, which deep down is slow."""
         start = self._read_cursor(cursor) if cursor else None
         wanted = offset + limit + 1
-        rows = self._rows(wanted, start)[offset:]
+        rows = self.rows(wanted, start)[offset:]
         more = len(rows) > limit
         rows = rows[:limit]
         return Page(ids=[pk for _, pk in rows], next_cursor=self._write_cursor(rows[-1]) if more and rows else None)
@@ -143,19 +143,20 @@ class Listing:
         """The id that follows a record in this order, whether or not the record itself is in the list."""
         value = getattr(record, self.sort.column)
         start = Position(value=value, pk=record.pk, in_nulls=value is None)
-        return next((pk for _, pk in self._rows(1, start)), None)
+        return next((pk for _, pk in self.rows(1, start)), None)
 
     def count(self) -> int:
         """The exact number of rows."""
-        branches = self._narrowed() if self.texts else self.branches
+        branches = self.narrowed() if self.texts else self.branches
         return sum(branch.order_by().count() for branch in branches)
 
     # --- reading ---
 
-    def _rows(self, wanted: int, start: Position | None) -> list[tuple[Any, int]]:
-        return self._walk(self._narrowed() if self.texts else self.branches, wanted, start)
+    def rows(self, wanted: int, start: Position | None) -> list[tuple[Any, int]]:
+        """At most so many (value of the sort, id) from a position on."""
+        return self._walk(self.narrowed() if self.texts else self.branches, wanted, start)
 
-    def _narrowed(self) -> list[QuerySet[Any]]:
+    def narrowed(self) -> list[QuerySet[Any]]:
         """The branches with each text condition as the few ids that match it, or on the rows themselves where many do."""
         branches = list(self.branches)
         for text in self.texts:

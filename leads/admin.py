@@ -82,7 +82,7 @@ class LeadAdmin(TenantModelAdmin):
     @admin.action(description=_("Move to the bin"), permissions=["bin"])
     def move_to_bin(self, request: HttpRequest, queryset: QuerySet[Lead]) -> None:
         with self.refusals_as_messages(request):
-            count = delete_leads(lead_ids=list(queryset.values_list("pk", flat=True)), by=actor_of(request))
+            count = len(delete_leads(lead_ids=list(queryset.values_list("pk", flat=True)), by=actor_of(request)))
             self.message_user(request, _("%d leads are in the bin.") % count)
 
     def has_bin_permission(self, request: HttpRequest) -> bool:

@@ -71,3 +71,11 @@ class LeadsRestored(Event):
     name = "lead.restored"
     live = True
     lead_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadsPurged(Event):
+    """Leads were deleted for good."""
+
+    name = "lead.purged"
+    lead_ids: tuple[int, ...]

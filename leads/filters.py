@@ -1,7 +1,8 @@
 """The filters and sorts of leads: one set for the page, the API, and whatever else lists leads."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from django.db import connection
@@ -9,6 +10,7 @@ from django.db.models import BooleanField, F, Func, Q, Sum, Value
 
 from audit.selectors import changed_by_operation
 from crm.actors import Actor
+from crm.conditions import ConditionField
 from crm.filters import (
     ChoiceFilter,
     DateFilter,
@@ -24,7 +26,7 @@ from crm.filters import (
     split_words,
 )
 from crm.identity.selectors import active_users
-from crm.listing import Listing, Sort, TextCondition
+from crm.listing import Listing, Position, Sort, TextCondition
 from crm.normal import clean_text
 from crm.words import word_key
 from leads.enums import COMPANY_SIZES, Platform, Priority, canonical_source, read_priority
@@ -46,6 +48,8 @@ SORTS = {
         Sort(name="priority", column="priority", label="Priority"),
     )
 }
+# Offered to nobody: the order in which work goes through a list.
+_BY_ID = Sort(name="id", column="id", label="")
 
 
 # --- search ---
@@ -198,6 +202,80 @@ class LeadFilters(FilterSet):
         "owner": "assigned_to",
     }
 
+    @classmethod
+    def condition_fields(cls) -> Mapping[str, ConditionField]:
+        return _CONDITION_FIELDS
+
+
+def _statuses_named(words: Sequence[Any]) -> Q:
+    """Several statuses by their words; each is read as the filter of the same name reads it."""
+    condition = Q(pk__in=[])
+    for word in words:
+        condition |= StatusFilter(label="").parse(word)
+    return condition
+
+
+def _status_word(value: Any) -> str:
+    word = str(value)
+    if not vocabulary().coarse_ids(word):
+        raise ValueError(f"Unknown status: {word[:40]}.")
+    return word.replace(",", " ")
+
+
+def _choice(label: Any, column: str, read: Callable[[str], Any], filter_name: str) -> ConditionField:
+    choices = LeadFilters.filters[filter_name].choices
+    return ConditionField(
+        label=label, kind="choice", column=column, read=lambda word: read(str(word)), choices=choices, blank=Q(**{column: ""})
+    )
+
+
+def _text(label: Any, column: str, *, folded: bool = False) -> ConditionField:
+    return ConditionField(label=label, kind="text", column=column, read=_fold if folded else None, blank=Q(**{column: ""}))
+
+
+def _date(label: Any, column: str) -> ConditionField:
+    return ConditionField(label=label, kind="date", column=column, blank=Q(**{f"{column}__isnull": True}))
+
+
+def _tags_found(operator: str, value: Any) -> TextCondition | None:
+    tags = value if isinstance(value, list) else [value]
+    return tag_condition(tags) if operator == "has_all" or (operator == "has_any" and len(tags) == 1) else None
+
+
+_CONDITION_FIELDS: dict[str, ConditionField] = {
+    "status": ConditionField(
+        label="Status", kind="choice", read=_status_word, where=_statuses_named, choices=_status_choices, blank=Q(pk__in=[])
+    ),
+    "priority": _choice("Priority", "priority", _read_priority, "priority"),
+    "assigned_to": ConditionField(label="Owner", kind="user", column="owner", choices=_people, blank=Q(owner__isnull=True)),
+    "lead_source": _choice("Source", "lead_source", lambda word: canonical_source(clean_text(word)), "lead_source"),
+    "platform": _choice("Channel", "platform_key", _read_platform, "platform"),
+    "industry": _choice("Industry", "industry", clean_text, "industry"),
+    "company_size": _choice("Company size", "company_size", clean_text, "company_size"),
+    "grade": _choice("Grade", "quality_grade", _grade, "grade"),
+    "score": ConditionField(label="Score", kind="number", column="score", blank=Q(pk__in=[])),
+    "conversion_probability": ConditionField(
+        label="Probability", kind="number", column="conversion_probability", blank=Q(conversion_probability__isnull=True)
+    ),
+    "tags": ConditionField(label="Tags", kind="tags", column="tags", blank=Q(tags=[]), indexed=_tags_found),
+    "name": _text("Name", "name_key", folded=True),
+    "company": _text("Company", "company_key", folded=True),
+    "email": _text("E-mail", "email"),
+    "phone": _text("Phone", "phone"),
+    "title": _text("Job title", "title"),
+    "website": _text("Website", "website"),
+    "city": _text("City", "city"),
+    "state": _text("State", "state"),
+    "country": _text("Country", "country"),
+    "notes": _text("Notes", "notes"),
+    "lost_reason": _text("Reason lost", "lost_reason"),
+    "created_at": _date("Created", "created_at"),
+    "updated_at": _date("Changed", "updated_at"),
+    "last_contact": _date("Last contact", "last_contact_at"),
+    "next_follow_up": _date("Next follow-up", "next_follow_up_at"),
+    "status_changed_at": _date("In this status since", "status_changed_at"),
+    "assigned_at": _date("Assigned", "assigned_at"),
+}
 
 # The facets the ledger of counts knows, and the column of it each filter means.
 _COUNTED = {"status", "priority", "assigned_to", "lead_source"}
@@ -219,6 +297,11 @@ class LeadList:
             descending=descending,
             texts=self.narrowing.texts,
         )
+
+    def ids_after(self, after: int, most: int) -> list[int]:
+        """The ids of the list that are greater, in their order: how work goes through it, each row once."""
+        listing = replace(self.listing, sort=_BY_ID, descending=False)
+        return [pk for _, pk in listing.rows(most, Position(value=after, pk=after, in_nulls=False))]
 
     @property
     def in_ledger(self) -> bool:

@@ -88,6 +88,11 @@ UNTRACKED = ("score", "quality_grade", "lifecycle_stage", "search", "name_key", 
 _LIVE = Q(deleted_at=None)
 
 
+_FACETS = (
+    "status", "priority", "lead_source", "platform_key", "industry", "company_size", "score", "quality_grade", "next_follow_up_at",
+)  # fmt: skip
+
+
 def _sort_index(column: str) -> models.Index:
     return models.Index(fields=["tenant", column, "id"], name=f"leads_by_{column}"[:30], condition=_LIVE)
 
@@ -169,30 +174,15 @@ class Lead(TenantOwned):
             ("hard_delete_lead", "Can delete leads for good"),
         ]
         indexes = [
-            *[_sort_index(column) for column in ("created_at", "updated_at", "score", "name_key", "company_key")],
+            *[_sort_index(column) for column in ("updated_at", "score", "name_key", "company_key")],
             *[_sort_index(column) for column in ("next_follow_up_at", "last_contact_at", "conversion_probability", "priority")],
-            # A rep's totals over any facets are counted in this index alone: it holds the unassigned side by side.
-            models.Index(
-                fields=["tenant", "owner", "created_at", "id"],
-                include=[
-                    "status",
-                    "priority",
-                    "lead_source",
-                    "platform_key",
-                    "industry",
-                    "company_size",
-                    "score",
-                    "quality_grade",
-                    "next_follow_up_at",
-                ],
-                name="leads_by_owner",
-                condition=_LIVE,
-            ),
+            # These two hold the facets beside the order, so that a list passes over what it does not want, and a total is
+            # counted, without a look at the table. The second holds a rep's own and the unassigned side by side.
+            models.Index(fields=["tenant", "created_at", "id"], include=_FACETS, name="leads_newest", condition=_LIVE),
+            models.Index(fields=["tenant", "owner", "created_at", "id"], include=_FACETS, name="leads_by_owner", condition=_LIVE),
             models.Index(fields=["tenant", "status", "created_at", "id"], name="leads_by_status", condition=_LIVE),
             models.Index(fields=["tenant", "lead_source", "created_at", "id"], name="leads_by_source", condition=_LIVE),
             models.Index(fields=["tenant", "industry", "created_at", "id"], name="leads_by_industry", condition=_LIVE),
-            models.Index(fields=["tenant", "company_size", "created_at", "id"], name="leads_by_size", condition=_LIVE),
-            models.Index(fields=["tenant", "platform_key", "created_at", "id"], name="leads_by_platform", condition=_LIVE),
             # Several filters at once: PostgreSQL skips over the columns that are not asked for.
             models.Index(
                 fields=["tenant", "status", "priority", "lead_source", "industry", "platform_key"], name="leads_by_facets", condition=_LIVE
@@ -208,6 +198,7 @@ class Lead(TenantOwned):
             models.Index(fields=["tenant", "operation_id", "id"], name="leads_by_operation", condition=Q(operation_id__isnull=False)),
             GinIndex(fields=["tenant", "search"], name="leads_search"),
             GinIndex(fields=["tenant", "tags"], name="leads_tags"),
+            GinIndex(fields=["tenant", "custom_fields"], opclasses=["int8_ops", "jsonb_path_ops"], name="leads_custom_fields"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(score__lte=100), name="leads_score_range"),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from leads.services import counts
+from leads.services import bin, counts, exports
 
 
 @shared_task(name="leads.compact_counts")
@@ -13,3 +13,13 @@ def compact_lead_counts(**_: object) -> None:
 @shared_task(name="leads.flush_search")
 def flush_search(**_: object) -> None:
     counts.flush_search()
+
+
+@shared_task(name="leads.purge_bin")
+def purge_bin(**_: object) -> None:
+    bin.purge_bin()
+
+
+@shared_task(name="leads.delete_expired_exports")
+def delete_expired_exports(**_: object) -> None:
+    exports.delete_expired_exports()

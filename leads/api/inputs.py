@@ -1,5 +1,6 @@
 """Bodies and queries of the lead endpoints."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -86,17 +87,23 @@ class LeadFields(InputSerializer):
     consent_time = serializers.DateTimeField(required=False, allow_null=True)
 
     def as_services_name_them(self) -> dict[str, Any]:
-        values = dict(self.validated_data)
-        if "full_name" in values:
-            values.setdefault("name", values.pop("full_name"))
-        if "assigned_user_id" in values:
-            values.setdefault("assigned_to", values.pop("assigned_user_id"))
-        if "assigned_to" in values:
-            values["owner_id"] = values.pop("assigned_to")
-        if "next_follow_up" in values:
-            values["next_follow_up_at"] = values.pop("next_follow_up")
-        values.update(values.pop("address", None) or {})
-        return {key: ("" if value is None and key in _TEXTS else value) for key, value in values.items()}
+        return named_for_services(self.validated_data)
+
+
+def named_for_services(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Validated fields under the names that the services use."""
+    values = dict(given)
+    if "full_name" in values:
+        values.setdefault("name", values.pop("full_name"))
+    if "assigned_user_id" in values:
+        values.setdefault("assigned_to", values.pop("assigned_user_id"))
+    if "assigned_to" in values:
+        values["owner_id"] = values.pop("assigned_to")
+    for public, own in (("next_follow_up", "next_follow_up_at"), ("last_contact", "last_contact_at")):
+        if public in values:
+            values[own] = values.pop(public)
+    values.update(values.pop("address", None) or {})
+    return {key: ("" if value is None and key in _TEXTS else value) for key, value in values.items()}
 
 
 _TEXTS = {
@@ -117,12 +124,6 @@ class LeadUpdate(LeadFields):
     """PUT and PATCH /leads/{id}: a partial update."""
 
     last_contact = serializers.DateTimeField(required=False, allow_null=True)
-
-    def as_services_name_them(self) -> dict[str, Any]:
-        values = super().as_services_name_them()
-        if "last_contact" in values:
-            values["last_contact_at"] = values.pop("last_contact")
-        return values
 
 
 def flag(params: Any, name: str, *, default: bool) -> bool:

@@ -1,5 +1,6 @@
 """Change a lead's fields, its status, its owner."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,19 @@ from crm.identity.models import User
 from crm.normal import checked_email, clean_text, email_key, split_name
 from crm.registry import compute_values, guards
 from crm.tenancy.models import current_tenant
+from crm.tenancy.scope import current_scope
+from customobjects.services.values import cleaner_for
 from leads.enums import StatusCategory, canonical_source
 from leads.errors import InvalidTransition
 from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
 from leads.models import Lead, LeadStatus
 from leads.permissions import CHANGE, SKIP_TRANSITIONS, can_give_to
 from leads.selectors import is_allowed, leads_visible_to, next_statuses, vocabulary
-from leads.services.drafts import TEXT_FIELDS, clean_phone, clean_tags
+from leads.services.drafts import RECORDS, TEXT_FIELDS, clean_phone, clean_tags
 from leads.services.intake import remember_tags
 
 COMPUTED = ("score", "quality_grade", "lifecycle_stage")
-PLAIN = ("notes", "priority", "next_follow_up_at", "last_contact_at", "custom_fields", "consent_time", "lost_reason")
+PLAIN = ("notes", "priority", "next_follow_up_at", "last_contact_at", "consent_time", "lost_reason")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
     with transaction.atomic():
         lead = find_lead(lead_id=lead_id, by=by, lock=True)
         before = {field.attname: getattr(lead, field.attname) for field in lead._meta.concrete_fields if field.attname != "search"}
-        _apply(lead, _cleaned(data), by=by)
+        apply_fields(lead=lead, data=data, by=by)
         for guard in guards.of("leads.Lead"):
             guard(lead, before, by)
         changed = [name for name, value in before.items() if getattr(lead, name) != value]
@@ -65,6 +68,8 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
         compute_values("leads.Lead", [lead])
         rescored = [name for name in COMPUTED if getattr(lead, name) != before[name]]
         lead.save(update_fields=[*changed, *rescored, "updated_at"])
+        if "tags" in changed:
+            remember_tags(set(lead.tags))
         _tell(lead, before, changed, by=by)
     reported = [
         public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")
@@ -72,23 +77,29 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
     return Edited(lead=lead, fields_changed=reported, rescored=True)
 
 
-def _cleaned(data: dict[str, Any]) -> dict[str, Any]:
+def apply_fields(*, lead: Lead, data: dict[str, Any], by: Actor) -> None:
+    """Set fields on an unsaved change, as `edit_lead` reads them; `add_tags` and `remove_tags` leave the other tags.
+
+    Raises what `edit_lead` does; the lead may then be half changed.
+    """
     if "name" in data:
         first, last = split_name(data["name"])
         data = {"first_name": first, "last_name": last, **{key: value for key, value in data.items() if key != "name"}}
-    return data
-
-
-def _apply(lead: Lead, data: dict[str, Any], *, by: Actor) -> None:
     problems: dict[str, list[str]] = {}
     _apply_texts(lead, data, problems)
     if "email" in data:
         _set_email(lead, data["email"] or "", problems)
+    if "custom_fields" in data:
+        _set_custom_fields(lead, data["custom_fields"] or {}, problems, by=by)
     if "phone" in data:
         lead.phone = clean_phone(data["phone"] or "", region=current_tenant().region)
     if "tags" in data:
         lead.tags = clean_tags(data["tags"] or [], strict=True, problems=problems)
-        remember_tags(set(lead.tags))
+    if data.get("remove_tags"):
+        unwanted = {tag.casefold() for tag in data["remove_tags"]}
+        lead.tags = [tag for tag in lead.tags if tag.casefold() not in unwanted]
+    if data.get("add_tags"):
+        lead.tags = clean_tags([*lead.tags, *data["add_tags"]], strict=True, problems=problems)
     if "conversion_probability" in data:
         lead.conversion_probability = data["conversion_probability"]
         lead.probability_pinned = data["conversion_probability"] is not None
@@ -125,17 +136,33 @@ def _set_email(lead: Lead, raw: str, problems: dict[str, list[str]]) -> None:
     lead.email, lead.email_key = email, email_key(email)
 
 
+def _set_custom_fields(lead: Lead, given: Mapping[str, Any], problems: dict[str, list[str]], *, by: Actor) -> None:
+    """Set the keys given; None empties one, and those not given stay."""
+    cleaned = cleaner_for(model=RECORDS, by=by).clean(given, existing=lead.custom_fields)
+    problems.update(cleaned.problems)
+    lead.custom_fields = cleaned.merged(lead.custom_fields)
+
+
 def set_owner(*, lead: Lead, owner_id: int | None, by: Actor) -> None:
     """Give an unsaved change its owner, by the rules of who may give leads to whom."""
     if owner_id == lead.owner_id:
         return
     if not can_give_to(by, lead, owner_id):
         raise Forbidden("You may take leads yourself, not give them to others.", field="assigned_to")
-    owner = User.objects.filter(pk=owner_id, is_active=True).first() if owner_id is not None else None
+    owner = _active_user(owner_id) if owner_id is not None else None
     if owner_id is not None and owner is None:
         raise InvalidInput({"assigned_to": ["No such active user."]})
     lead.owner = owner
     lead.assigned_at = timezone.now() if owner else None
+
+
+def _active_user(user_id: int) -> User | None:
+    """Read once for the work in progress, which may give thousands of leads to one person."""
+    memo = current_scope().memo.setdefault("leads.owners", {})
+    if user_id not in memo:
+        memo[user_id] = User.objects.filter(pk=user_id, is_active=True).first()
+    found: User | None = memo[user_id]
+    return found
 
 
 def set_status(*, lead: Lead, word: str, reason: str = "", skip_rules: bool, by: Actor) -> None:

@@ -1,27 +1,23 @@
 """Many drafts at once: matched with the leads that are there, then created, updated or passed over, set-wise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from crm.actors import Actor
-from crm.bulk import update_records
 from crm.errors import DomainError, InvalidInput
-from crm.events.bus import publish
 from crm.normal import email_key
-from crm.registry import compute_values, guards
 from crm.tenancy.scope import current_tenant_id
-from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
 from leads.models import Lead
 from leads.permissions import ADD, CHANGE, SKIP_TRANSITIONS
 from leads.selectors import leads_visible_to, vocabulary
+from leads.services.changes import LeadChanges
 from leads.services.drafts import MOST_TAGS, TEXT_FIELDS, LeadDraft
-from leads.services.editing import COMPUTED, public_name, set_owner, set_status
-from leads.services.intake import insert_leads, keys_of, lock_keys, new_lead, remember_tags
+from leads.services.editing import set_owner, set_status
+from leads.services.intake import insert_leads, keys_of, lock_keys, new_lead
 
 
 class OnDuplicate(StrEnum):
@@ -118,7 +114,7 @@ class _Work:
         self.loaded: dict[int, Lead] = {}
         self.new: dict[str, Lead] = {}
         self.created: list[Lead] = []
-        self.before: dict[int, dict[str, Any]] = {}
+        self.changes = LeadChanges(by=by)
         if plan.on_duplicate != OnDuplicate.CREATE:
             self._look_up(entries)
 
@@ -175,21 +171,13 @@ class _Work:
         return Outcome(result=Result.CREATED, lead=lead)
 
     def _update(self, lead: Lead, entry: Entry) -> Outcome:
-        columns = {column.attname: getattr(lead, column.attname) for column in lead._meta.concrete_fields if not column.generated}
         try:
-            self._apply(lead, entry)
-            if lead.pk is not None:
-                for guard in guards.of("leads.Lead"):
-                    guard(lead, columns, self.by)
+            different = self.changes.attempt(lead, lambda lead: self._apply(lead, entry))
         except DomainError as refusal:
-            for name, value in columns.items():
-                setattr(lead, name, value)
             problems = refusal.problems if isinstance(refusal, InvalidInput) else {refusal.field or "": [refusal.message]}
             return Outcome(matched_id=lead.pk, problems=problems)
-        if all(getattr(lead, name) == value for name, value in columns.items()):
+        if not different:
             return Outcome(result=Result.SKIPPED, matched_id=lead.pk, message="The lead holds all of this already.")
-        if lead.pk is not None:
-            self.before.setdefault(lead.pk, columns)
         return Outcome(result=Result.UPDATED, lead=lead)
 
     def _apply(self, lead: Lead, entry: Entry) -> None:
@@ -213,16 +201,7 @@ class _Work:
 
     def write(self) -> None:
         insert_leads(leads=self.created, by=self.by)
-        changed = [self.loaded[pk] for pk in self.before]
-        if not changed:
-            return
-        compute_values("leads.Lead", changed)
-        names = [name for name in self.before[changed[0].pk] if any(getattr(lead, name) != self.before[lead.pk][name] for lead in changed)]
-        for lead in changed:
-            lead.updated_at = self.now
-        update_records(changed, [*dict.fromkeys([*names, *COMPUTED, "updated_at"])])
-        remember_tags({tag for lead in changed for tag in lead.tags})
-        _tell(changed, self.before, names)
+        self.changes.write()
 
 
 KNOWN_SQL = """
@@ -243,15 +222,3 @@ def _known_by_key(mails: Sequence[str], phones: Sequence[str]) -> dict[str, int]
     with connection.cursor() as cursor:
         cursor.execute(KNOWN_SQL, {"mails": list(mails), "phones": list(phones), "tenant": current_tenant_id()})
         return dict(cursor.fetchall())
-
-
-def _tell(changed: Sequence[Lead], before: Mapping[int, dict[str, Any]], names: Sequence[str]) -> None:
-    given: dict[int | None, list[int]] = {}
-    for lead in changed:
-        if lead.status_id != before[lead.pk]["status_id"]:
-            publish(LeadStatusChanged(lead_id=lead.pk, from_status=before[lead.pk]["status_id"], to_status=lead.status_id))
-        if lead.owner_id != before[lead.pk]["owner_id"]:
-            given.setdefault(lead.owner_id, []).append(lead.pk)
-    for owner_id, ids in given.items():
-        publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
-    publish(LeadsChanged(lead_ids=tuple(lead.pk for lead in changed), fields=tuple(public_name(name) for name in names)))

@@ -29,7 +29,7 @@ def _kinds(monkeypatch):
         return Chunk(cursor={}, finished=True, updated=number)
 
     def remove(operation, actor):
-        number = delete_leads(lead_ids=list(Lead.objects.live().values_list("pk", flat=True)), by=actor)
+        number = len(delete_leads(lead_ids=list(Lead.objects.live().values_list("pk", flat=True)), by=actor))
         return Chunk(cursor={}, finished=True, updated=number)
 
     monkeypatch.setitem(runner._kinds, "test.tag", runner.Kind(step=tag, undoable=True))

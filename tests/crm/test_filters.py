@@ -102,7 +102,7 @@ def test_all_that_is_wrong_is_named_at_once():
     assert refusal.value.problems == {
         "color": ["Must be red or blue."],
         "grams": ["Must lie between 0 and 1000."],
-        "since": ["Must be a date such as 2024-01-31 or 2024-01-31T09:00:00Z."],
+        "since": ["Must be a date such as 2024-01-31, 2024-01-31T09:00:00Z, today or -7d."],
         "eater": ["Must be a user's id, me or none."],
         "sold": ["Must be true or false."],
         "name": ["Must not hold a NUL character."],

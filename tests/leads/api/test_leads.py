@@ -76,7 +76,7 @@ def test_v1_answers_the_same(client, tenant):
         ({"limit": "²"}, "limit"), ({"offset": "-1"}, "offset"), ({"offset": "9" * 30}, "offset"), ({"page": "9" * 30}, "page"),
         ({"sort_by": "secret"}, "sort_by"), ({"sort_order": "up"}, "sort_order"), ({"status": "dreaming"}, "status"), ({"priority": "soon"}, "priority"),
         ({"assigned_to": "bob"}, "assigned_to"), ({"assigned_user_id": "x"}, "assigned_user_id"), ({"score_min": "many"}, "score_min"),
-        ({"score_min": "nan"}, "score_min"), ({"score_max": "1e400"}, "score_max"), ({"created_after": "yesterday"}, "created_after"),
+        ({"score_min": "nan"}, "score_min"), ({"score_max": "1e400"}, "score_max"), ({"created_after": "some day"}, "created_after"),
         ({"created_before": "2024-02-31"}, "created_before"), ({"created_after": "9999-99-99T00:00"}, "created_after"), ({"platform": "fax"}, "platform"),
         ({"grade": "E"}, "grade"), ({"cursor": "!!"}, "cursor"), ({"cursor": "bm9uZQ"}, "cursor"), ({"include_deleted": "maybe"}, "include_deleted"),
         ({"search": "a\x00b"}, "search"), ({"industry": "x\x00"}, "industry"), ({"follow_up": "perhaps"}, "follow_up"),
