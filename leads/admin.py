@@ -4,19 +4,24 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from audit.selectors import history_of
 from crm.actors import Actor
 from crm.admin import TenantModelAdmin, actor_of
 from crm.listing import MOST_CANDIDATES, AmongIds
+from customobjects.selectors import described_values, without_hidden
 from leads.filters import search_condition
 from leads.models import Arrival, Lead, LeadStatus, LeadTransition, WebForm
 from leads.permissions import CONFIGURE, EXPORT, FORMS, VIEW
 from leads.selectors import leads_visible_to
 from leads.services.bin import delete_leads
+from leads.services.custom_fields import visible_change
+from leads.services.drafts import RECORDS
 from leads.services.editing import edit_lead
 
 _EDITED = (
@@ -40,13 +45,14 @@ class LeadAdmin(TenantModelAdmin):
     fieldsets = (
         (None, {"fields": ("page", "status", "owner", "score", "quality_grade", "lifecycle_stage")}),
         (_("Lead"), {"fields": _EDITED}),
+        (_("Further fields"), {"fields": ("further_fields",)}),
         (
             _("Source"),
-            {"fields": ("platform_key", "source_page_id", "raw_field_data", "created_via", "created_by", "created_at", "updated_at")},
+            {"fields": ("platform_key", "source_page_id", "as_received", "created_via", "created_by", "created_at", "updated_at")},
         ),
     )
     readonly_fields = (
-        "page", "status", "owner", "score", "quality_grade", "lifecycle_stage", "platform_key", "source_page_id", "raw_field_data", "created_via",
+        "page", "status", "owner", "score", "quality_grade", "lifecycle_stage", "further_fields", "platform_key", "source_page_id", "as_received", "created_via",
         "created_by", "created_at", "updated_at",
     )  # fmt: skip
     exported = (
@@ -64,6 +70,30 @@ class LeadAdmin(TenantModelAdmin):
             return queryset, False
         ids = condition.candidates(MOST_CANDIDATES)
         return queryset.filter(condition.rows if ids is None else AmongIds(ids)), False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Lead | None:
+        lead = super().get_object(request, object_id, from_field)
+        if lead is not None:
+            lead.reader = actor_of(request)
+        return lead
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The history without the custom fields that the reader may not see."""
+        lead = self.get_object(request, object_id)
+        if lead is None:
+            return super().history_view(request, object_id, extra_context)
+        seen = (visible_change(change, lead.reader) for change in history_of(lead))
+        return super().history_view(request, object_id, {"changes": [change for change in seen if change], **(extra_context or {})})
+
+    @admin.display(description=_("further fields"))
+    def further_fields(self, lead: Lead) -> str:
+        rows = [(label, text) for _item, label, text in described_values(RECORDS, lead.custom_fields, lead.reader) if text]
+        return format_html_join(mark_safe("<br>"), "{}: {}", rows) if rows else "–"
+
+    @admin.display(description=_("as received"))
+    def as_received(self, lead: Lead) -> str:
+        sent = without_hidden(RECORDS, lead.raw_field_data, lead.reader)
+        return format_html_join(mark_safe("<br>"), "{}: {}", sent.items()) if sent else "–"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from audit.selectors import Change
+from crm.actors import Actor
 from crm.humanize import time_ago
 from leads.enums import Priority
 from leads.models import Arrival, Lead
 from leads.selectors import Candidate, owner_name_of, row_of
+from leads.services.custom_fields import visible_change, visible_values
 
 _PRIORITY_LABELS = {priority.value: str(priority.label) for priority in Priority}
 
@@ -56,17 +58,17 @@ def list_out(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
-def lead_out(lead: Lead, now: datetime | None = None) -> dict[str, Any]:
-    """A lead with everything known about it."""
+def lead_out(lead: Lead, now: datetime | None = None, *, by: Actor | None = None) -> dict[str, Any]:
+    """A lead with everything known about it, as its reader may know it. Without a reader, that is what every role may see."""
     return {
         **list_out(row_of(lead), now or datetime.now(UTC)),
         "website": lead.website,
         "notes": lead.notes,
         "address": {"city": lead.city, "state": lead.state, "country": lead.country},
-        "custom_fields": lead.custom_fields,
+        "custom_fields": visible_values(lead.custom_fields, by),
         "source_page_id": lead.source_page_id or None,
         "source_page_name": lead.source_page_name or None,
-        "raw_field_data": lead.raw_field_data,
+        "raw_field_data": visible_values(lead.raw_field_data, by),
         "consent_time": lead.consent_time,
         "assigned_at": lead.assigned_at,
         "status_changed_at": lead.status_changed_at,
@@ -88,9 +90,13 @@ def duplicate_out(candidate: Candidate) -> dict[str, Any]:
 # --- timeline ---
 
 
-def timeline_out(lead: Lead, changes: Sequence[Change], arrivals: Sequence[Arrival], now: datetime) -> list[dict[str, Any]]:
-    """Field changes and arrivals in one order, newest first, ending with the lead's creation."""
-    entries = [_change_out(change, now) for change in changes] + [_arrival_out(arrival, now) for arrival in arrivals]
+def timeline_out(
+    lead: Lead, changes: Sequence[Change], arrivals: Sequence[Arrival], now: datetime, *, by: Actor | None = None
+) -> list[dict[str, Any]]:
+    """Field changes and arrivals in one order, newest first, ending with the lead's creation. `by` is the reader, as in `lead_out`."""
+    seen = (visible_change(change, by) for change in changes)
+    entries = [_change_out(change, now) for change in seen if change is not None]
+    entries += [_arrival_out(arrival, now, by) for arrival in arrivals]
     entries.append(
         _entry(
             f"lead:{lead.pk}",
@@ -128,7 +134,7 @@ def _change_out(change: Change, now: datetime) -> dict[str, Any]:
     return entry
 
 
-def _arrival_out(arrival: Arrival, now: datetime) -> dict[str, Any]:
+def _arrival_out(arrival: Arrival, now: datetime, by: Actor | None) -> dict[str, Any]:
     place = arrival.page_url or arrival.page_id or arrival.form_id
     text = f"Form submitted on {place}" if place else f"Received from {arrival.get_platform_key_display()}"
     entry = _entry(f"arrival:{arrival.pk}", "form_submitted", arrival.received_at, text, "engagement", None, now)
@@ -138,7 +144,7 @@ def _arrival_out(arrival: Arrival, now: datetime) -> dict[str, Any]:
         "page_id": arrival.page_id,
         "form_id": arrival.form_id,
         "utm": {k: v for k, v in utm.items() if v},
-        "payload": arrival.payload,
+        "payload": visible_values(arrival.payload, by),
     }
     return entry
 

@@ -15,19 +15,24 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from audit.selectors import Change, history_of
+from crm.actors import Actor
 from crm.errors import DomainError, Forbidden, InvalidInput
 from crm.identity.selectors import active_users
 from crm.normal import international
 from crm.registry import sections
 from crm.web.pages import UNPROCESSABLE, Page, safe_next
+from customobjects.models import FieldDefinition
+from customobjects.pages.inputs import WIDE, form_field, initial_of, typed_value
+from customobjects.selectors import described_values, may_edit, shown, visible_definitions
 from leads.api.output import timeline_out
 from leads.enums import StatusCategory
 from leads.filters import SORTS, LeadList
 from leads.models import Lead, LeadStatus
 from leads.pages.listing import follow_up_choices
 from leads.permissions import CHANGE, DELETE, VIEW
-from leads.selectors import arrivals_of, exact_duplicates, next_statuses, vocabulary
+from leads.selectors import arrivals_of, next_statuses, vocabulary
 from leads.services.bin import delete_lead
+from leads.services.drafts import RECORDS
 from leads.services.editing import edit_lead, find_lead
 
 LOST_REASONS = (
@@ -55,15 +60,14 @@ class LeadPage(Page):
                 "lead": lead,
                 "phone_shown": international(lead.phone),
                 "stages": _stages(lead, changes, words),
-                "timeline": _timeline(lead, changes, words, kind=show),
+                "timeline": _timeline(lead, changes, words, kind=show, by=self.actor),
                 "show": show,
                 "shows": (("", _("Everything")), ("changes", _("Changes")), ("arrivals", _("Arrivals"))),
                 "lost_reason": dict(LOST_REASONS).get(lead.lost_reason, lead.lost_reason),
-                "duplicates": exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk),
                 "aside": [
                     {"template": item.template, "data": item.build(lead, self.actor)} for item in sections.of("leads.Lead") if item.template
                 ],
-                "details": _details(lead),
+                "details": _details(lead, self.actor),
                 "arrival": arrivals_of(lead).first(),
                 "lost_reasons": LOST_REASONS,
                 "can_change": self.actor.can(CHANGE),
@@ -82,13 +86,13 @@ class PeekPage(Page):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
         changes = history_of(lead, most=6)
-        timeline = _timeline(lead, changes, vocabulary().statuses, kind="")[:5]
+        timeline = _timeline(lead, changes, vocabulary().statuses, kind="", by=self.actor)[:5]
         return self.show({"lead": lead, "phone_shown": international(lead.phone), "timeline": timeline})
 
 
-def _details(lead: Lead) -> list[dict[str, Any]]:
+def _details(lead: Lead, actor: Actor) -> list[dict[str, Any]]:
     phone = international(lead.phone)
-    shown = [
+    plain = [
         {"name": "email", "label": _("E-mail"), "value": lead.email},
         {"name": "phone", "label": _("Phone"), "value": phone},
         {"name": "company", "label": _("Company"), "value": lead.company},
@@ -101,7 +105,11 @@ def _details(lead: Lead) -> list[dict[str, Any]]:
         {"name": "country", "label": _("Country"), "value": lead.country},
         {"name": "lead_source", "label": _("Source"), "value": lead.lead_source},
     ]
-    return [{**item, "edit": reverse("leads:field", args=[lead.pk, item["name"]])} for item in shown]
+    own = [{**item, "edit": reverse("leads:field", args=[lead.pk, item["name"]])} for item in plain]
+    return own + [
+        {"label": label, "value": text, "edit": reverse("leads:field", args=[lead.pk, item.name]) if item and may_edit(item, actor) else ""}
+        for item, label, text in described_values(RECORDS, lead.custom_fields, actor)
+    ]
 
 
 def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> list[dict[str, Any]]:
@@ -154,9 +162,9 @@ _ICONS = {
 }
 
 
-def _timeline(lead: Lead, changes: list[Change], words: Iterable[LeadStatus], *, kind: str) -> list[dict[str, Any]]:
+def _timeline(lead: Lead, changes: list[Change], words: Iterable[LeadStatus], *, kind: str, by: Actor) -> list[dict[str, Any]]:
     codes = {status.label: status.code for status in words}
-    entries = timeline_out(lead, changes, list(arrivals_of(lead)[:50]), datetime.now(UTC))
+    entries = timeline_out(lead, changes, list(arrivals_of(lead)[:50]), datetime.now(UTC), by=by)
     if kind == "changes":
         entries = [entry for entry in entries if entry["category"] != "engagement"]
     elif kind == "arrivals":
@@ -224,11 +232,32 @@ FARTHEST = 3660
 class InlineForm(forms.Form):
     """One field in place. Its kind follows the field's name."""
 
-    def __init__(self, *args: Any, name: str, lead: Lead, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, name: str, lead: Lead, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.name = name
-        self.fields[name] = _inline_field(name, lead)
-        self.initial[name] = _initial(name, lead)
+        self.item = (
+            next((item for item in visible_definitions(RECORDS, actor) if item.name == name), None) if name.startswith("cf_") else None
+        )
+        if self.item is None:
+            self.fields[name] = _inline_field(name, lead)
+            self.initial[name] = _initial(name, lead)
+            return
+        if not may_edit(self.item, actor):
+            raise Forbidden("Your role may not change this field.")
+        self.present = lead.custom_fields.get(self.item.key)
+        self.fields[name] = form_field(self.item, self.present, in_place=True)
+        self.initial[name] = initial_of(self.item, self.present, in_place=True)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it takes room of its own, and a button to save it."""
+        return self.name == "notes" or (self.item is not None and self.item.kind in WIDE)
+
+    def data_for_service(self) -> dict[str, Any]:
+        typed = self.cleaned_data[self.name]
+        if self.item is None:
+            return _as_data(self.name, typed)
+        return {"custom_fields": {self.item.key: typed_value(self.item, typed, self.present)}}
 
     def clean(self) -> dict[str, Any]:
         """A follow-up put in lies ahead; one that is overdue already may stay."""
@@ -292,23 +321,23 @@ class FieldPage(Page):
 
     def get(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
-        form = InlineForm(name=name, lead=lead)
+        form = InlineForm(name=name, lead=lead, actor=self.actor)
         if not self.actor.can(CHANGE):
             raise Forbidden("Your role does not allow this.")
         return self.show({"lead": lead, "form": form, "field": form[name], "name": name}, part="form")
 
     def post(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
-        form = InlineForm(request.POST, name=name, lead=lead)
+        form = InlineForm(request.POST, name=name, lead=lead, actor=self.actor)
         if form.is_valid():
             try:
-                edited = edit_lead(lead_id=pk, data=_as_data(name, form.cleaned_data[name]), by=self.actor)
+                edited = edit_lead(lead_id=pk, data=form.data_for_service(), by=self.actor)
             except DomainError as refusal:
                 form.add_error(name, refusal.message)
             else:
                 if not request.htmx:  # type: ignore[attr-defined]
                     return redirect("leads:detail", pk)
-                answer = self.show(_value_context(edited.lead, name), part="value")
+                answer = self.show(_value_context(edited.lead, name, form.item), part="value")
                 answer.headers["HX-Trigger"] = "lead-changed"
                 return answer
         if not request.htmx:  # type: ignore[attr-defined]
@@ -317,8 +346,9 @@ class FieldPage(Page):
         return self.show({"lead": lead, "form": form, "field": form[name], "name": name}, part="form", status=UNPROCESSABLE)
 
 
-def _value_context(lead: Lead, name: str) -> dict[str, Any]:
-    return {"lead": lead, "name": name, "phone_shown": international(lead.phone), "text": getattr(lead, name, "")}
+def _value_context(lead: Lead, name: str, item: FieldDefinition | None) -> dict[str, Any]:
+    text = shown(item, lead.custom_fields.get(item.key)) if item else getattr(lead, name, "")
+    return {"lead": lead, "name": name, "phone_shown": international(lead.phone), "text": text}
 
 
 def _as_data(name: str, value: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Add a lead, edit all of its fields, the bin."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django import forms
@@ -8,15 +10,19 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from crm.errors import InvalidInput
 from crm.filters import split_words
 from crm.identity.selectors import active_users
 from crm.web.pages import FormPage, Page
+from customobjects.pages.inputs import form_field, initial_of, typed_value
+from customobjects.selectors import may_edit, visible_definitions
+from customobjects.services.kinds import is_empty
 from leads.enums import COMPANY_SIZES, KNOWN_SOURCES, Platform, Priority
 from leads.errors import DuplicateLead
 from leads.models import Lead
 from leads.permissions import ADD, ASSIGN, CHANGE, DELETE
 from leads.services.bin import binned_leads, restore_lead
-from leads.services.drafts import LeadDraft
+from leads.services.drafts import RECORDS, LeadDraft
 from leads.services.editing import edit_lead, find_lead
 from leads.services.intake import capture_lead
 
@@ -46,8 +52,16 @@ class LeadForm(forms.Form):
     tags = forms.CharField(label=_("Tags"), max_length=1000, required=False, help_text=_("Separated by commas."))
     notes = forms.CharField(label=_("Notes"), max_length=50_000, required=False, widget=forms.Textarea(attrs={"rows": 4}))
 
-    def __init__(self, *args: Any, actor: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, actor: Any, values: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.own = [item for item in visible_definitions(RECORDS, actor) if item.in_forms and may_edit(item, actor)]
+        self.present = dict(values) if values is not None else {item.key: item.default for item in self.own if item.default is not None}
+        for item in self.own:
+            present = self.present.get(item.key)
+            # What a lead lacks already is not asked for when something else is changed.
+            must = item.required and (values is None or not is_empty(present))
+            self.fields[item.name] = form_field(item, present, required=must)
+            self.initial[item.name] = initial_of(item, present)
         users = active_users() if actor.can(ASSIGN) else active_users().filter(pk=actor.user_id)
         people = [(str(user.pk), user.full_name) for user in users]
         present = self.initial.get("owner")
@@ -67,7 +81,21 @@ class LeadForm(forms.Form):
         data = dict(self.cleaned_data)
         data["owner_id"] = int(owner) if (owner := data.pop("owner")) else None
         data["tags"] = split_words(data["tags"])
+        typed = {item: data.pop(item.name) for item in self.own}
+        data["custom_fields"] = {item.key: typed_value(item, value, self.present.get(item.key)) for item, value in typed.items()}
         return data
+
+    def custom_fields(self) -> list[forms.BoundField]:
+        return [self[item.name] for item in self.own]
+
+    @contextmanager
+    def refusals_at_fields(self) -> Iterator[None]:
+        """Let a service's refusal of a custom field stand at its input."""
+        names = {item.problem_name: item.name for item in self.own}
+        try:
+            yield
+        except InvalidInput as refusal:
+            raise InvalidInput({names.get(name, name): texts for name, texts in refusal.problems.items()}) from None
 
 
 class NewLeadPage(FormPage):
@@ -84,7 +112,8 @@ class NewLeadPage(FormPage):
         assert isinstance(form, LeadForm)
         draft = LeadDraft(platform_key=Platform.MANUAL, **form.values())
         try:
-            captured = capture_lead(draft=draft, ignore_duplicates="ignore_duplicates" in self.request.POST, by=self.actor)
+            with form.refusals_at_fields():
+                captured = capture_lead(draft=draft, ignore_duplicates="ignore_duplicates" in self.request.POST, by=self.actor)
         except DuplicateLead as refusal:
             self.duplicates = refusal.details["candidates"]
             raise
@@ -126,11 +155,16 @@ class EditLeadPage(FormPage):
         )
         initial = {name: getattr(self.lead, name) for name in (*same, "city", "state", "country", "notes")}
         owner = {"owner": str(self.lead.owner_id or ""), "owner_name": str(self.lead.owner or "")}
-        return {"actor": self.actor, "initial": {**initial, **owner, "tags": ", ".join(self.lead.tags)}}
+        return {
+            "actor": self.actor,
+            "values": self.lead.custom_fields,
+            "initial": {**initial, **owner, "tags": ", ".join(self.lead.tags)},
+        }
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         assert isinstance(form, LeadForm)
-        edit_lead(lead_id=self.lead.pk, data=form.values(), by=self.actor)
+        with form.refusals_at_fields():
+            edit_lead(lead_id=self.lead.pk, data=form.values(), by=self.actor)
         return redirect("leads:detail", self.lead.pk)
 
     def context(self, form: forms.Form) -> dict[str, Any]:

@@ -10,7 +10,13 @@ from crm.actors import Actor
 from crm.filters import split_words
 from crm.identity.selectors import active_users
 from crm.operations.models import Operation
+from crm.words import word_key
+from customobjects.enums import FieldKind
+from customobjects.permissions import CONFIGURE
+from customobjects.selectors import definitions, may_edit, visible_definitions
+from customobjects.services.definitions import FieldSettings
 from leads.permissions import ASSIGN, CHANGE
+from leads.services.drafts import RECORDS
 from leads.services.import_rows import ImportOptions
 from leads.services.imports import CUSTOM, LEAVE_OUT
 from leads.services.mending import SheetRow
@@ -78,32 +84,64 @@ class UploadForm(forms.Form):
     )
 
 
-class MapForm(forms.Form):
-    """For each column, by its place: the field it fills, and the name of a field of one's own."""
+# The kinds that a column can get a new custom field of; choices are made in the settings.
+NEW_KINDS = tuple((kind.value, kind.label) for kind in FieldKind if not kind.value.endswith("choice"))
 
-    def __init__(self, *args: Any, draft: Operation, **kwargs: Any) -> None:
+
+class MapForm(forms.Form):
+    """For each column, by its place: the field it fills, or the name of one that is kept with the lead or made for it, with its kind."""
+
+    def __init__(self, *args: Any, draft: Operation, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.headers: list[str] = draft.params["layout"]["headers"]
+        self.own = [item for item in visible_definitions(RECORDS, actor) if may_edit(item, actor)]
+        own_codes = [f"{CUSTOM}{item.key}" for item in self.own]
+        self.may_add = actor.can(CONFIGURE)
         codes = [code for _label, fields in FIELD_GROUPS for code, _text in fields]
-        choices = [(code, code) for code in (*codes, CUSTOM, LEAVE_OUT)]
+        choices = [(code, code) for code in (*codes, *own_codes, CUSTOM, LEAVE_OUT)]
+        taken = set(draft.params["mapping"].values())
         for place, header in enumerate(self.headers):
-            chosen = draft.params["mapping"].get(header, CUSTOM)
-            own = chosen.removeprefix(CUSTOM) if chosen.startswith(CUSTOM) else ""
-            self.fields[f"field-{place}"] = forms.ChoiceField(choices=choices, initial=CUSTOM if chosen.startswith(CUSTOM) else chosen)
-            self.fields[f"name-{place}"] = forms.CharField(max_length=100, required=False, initial=own or header[:100])
+            chosen = draft.params["mapping"].get(header) or self._defined(header, taken)
+            taken.add(chosen)
+            name = chosen.removeprefix(CUSTOM) if chosen.startswith(CUSTOM) and chosen not in own_codes else ""
+            known = chosen if not chosen.startswith(CUSTOM) or chosen in own_codes else CUSTOM
+            self.fields[f"field-{place}"] = forms.ChoiceField(choices=choices, initial=known)
+            self.fields[f"name-{place}"] = forms.CharField(max_length=100, required=False, initial=name or header[:100])
+            self.fields[f"kind-{place}"] = forms.CharField(max_length=40, required=False)
+
+    def _defined(self, header: str, taken: set[str]) -> str:
+        """The custom field that a header names, if no other column fills it."""
+        item = definitions(RECORDS).find(header)
+        code = f"{CUSTOM}{item.key}" if item in self.own and item is not None else CUSTOM
+        return code if code not in taken else CUSTOM
+
+    def group(self) -> tuple[Any, tuple[tuple[str, Any], ...]]:
+        """The custom fields as the select groups them."""
+        return gettext_lazy("Custom fields"), tuple((f"{CUSTOM}{item.key}", item.label) for item in self.own)
 
     def clean(self) -> dict[str, Any]:
         taken: dict[str, str] = {}
         self.mapping: dict[str, str] = {}
+        self.new: dict[str, FieldSettings] = {}
         for place, header in enumerate(self.headers):
             code = self.cleaned_data.get(f"field-{place}", "")
+            name = (self.cleaned_data.get(f"name-{place}") or header)[:100]
             if code == CUSTOM:
-                code = CUSTOM + (self.cleaned_data.get(f"name-{place}") or header)[:100]
+                code = CUSTOM + name
+                self._make_new(place, header, name)
             if code in taken and code != LEAVE_OUT:
                 self.add_error(f"field-{place}", _("The column “%(header)s” fills this already.") % {"header": taken[code]})
             taken[code] = header
             self.mapping[header] = code
         return self.cleaned_data
+
+    def _make_new(self, place: int, header: str, name: str) -> None:
+        word = self.cleaned_data.get(f"kind-{place}", "")
+        kind = next((code for code, label in NEW_KINDS if word_key(word) in (code, word_key(str(label)))), None)
+        if word and (kind is None or not self.may_add):
+            self.add_error(f"kind-{place}", _("Choose a kind from the list, or none."))
+        elif kind is not None:
+            self.new[header] = FieldSettings(label=name[:80], kind=FieldKind(kind))
 
 
 class OptionsForm(forms.Form):
@@ -132,6 +170,11 @@ class OptionsForm(forms.Form):
     tags = forms.CharField(
         label=gettext_lazy("Tags"), max_length=500, required=False, help_text=gettext_lazy("Added to every lead, separated by commas.")
     )
+    enrich = forms.BooleanField(
+        label=gettext_lazy("Enrich the new leads"),
+        required=False,
+        help_text=gettext_lazy("In the background, after they are in. What the file says stays."),
+    )
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -159,6 +202,7 @@ class OptionsForm(forms.Form):
             lead_source=data["lead_source"],
             tags=split_words(data["tags"]),
             owner_id=int(data["owner"]) if data["owner"] else None,
+            enrich=data["enrich"],
         )
 
 

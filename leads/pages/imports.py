@@ -18,8 +18,9 @@ from crm.operations.pages import counters_of
 from crm.operations.selectors import drafts_of
 from crm.operations.services import AlreadyOver, cancel_operation, discard_draft
 from crm.web.pages import UNPROCESSABLE, FormPage, Page, safe_next
-from leads.pages.import_forms import DELIMITERS, FIELD_GROUPS, MapForm, OptionsForm, RowForm, UploadForm
+from leads.pages.import_forms import DELIMITERS, FIELD_GROUPS, NEW_KINDS, MapForm, OptionsForm, RowForm, UploadForm
 from leads.permissions import IMPORT
+from leads.services.custom_fields import map_with_new_fields
 from leads.services.field_names import field_named
 from leads.services.import_rows import ImportOptions
 from leads.services.imports import CUSTOM, KIND, LEAVE_OUT, check_import, configure_import, draft_import, run_import
@@ -117,19 +118,20 @@ class MapPage(StepPage, FormPage):
     step = "map"
 
     def form(self, *data: Any) -> forms.Form:
-        return MapForm(*data, draft=self.draft)
+        return MapForm(*data, draft=self.draft, actor=self.actor)
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         assert isinstance(form, MapForm)
-        configure_import(operation=self.draft, mapping=form.mapping, by=self.actor)
+        map_with_new_fields(operation=self.draft, mapping=form.mapping, new=form.new, by=self.actor)
         return redirect("leads:import-options", self.draft.pk)
 
     def context(self, form: forms.Form) -> dict[str, Any]:
+        assert isinstance(form, MapForm)
         layout, mapping = self.draft.params["layout"], self.draft.params["mapping"]
         remembered = remembered_mapping(self.draft)
         rows = []
         for place, header in enumerate(layout["headers"]):
-            chosen, named = form[f"field-{place}"], form[f"name-{place}"]
+            chosen, named, kind = form[f"field-{place}"], form[f"name-{place}"], form[f"kind-{place}"]
             code = chosen.value()
             rows.append(
                 {
@@ -138,16 +140,18 @@ class MapPage(StepPage, FormPage):
                     "samples": [sample[place] for sample in layout["samples"] if place < len(sample)],
                     "code": code,
                     "name": named.value(),
-                    "errors": [*chosen.errors, *named.errors],
-                    "matched": code == field_named(header),
+                    "kind": kind.value(),
+                    "errors": [*chosen.errors, *named.errors, *kind.errors],
+                    "matched": code == field_named(header) or (code != CUSTOM and code.startswith(CUSTOM)),
                 }
             )
         return {
             **self.frame(),
             "form": form,
             "rows": rows,
-            "groups": FIELD_GROUPS,
+            "groups": [*FIELD_GROUPS, *([form.group()] if form.own else [])],
             "custom": CUSTOM,
+            "kinds": NEW_KINDS if form.may_add else (),
             "leave_out": LEAVE_OUT,
             "as_last_time": bool(remembered) and all(mapping.get(header) == code for header, code in remembered.items()),
             "matched": sum(row["matched"] for row in rows),

@@ -6,16 +6,24 @@ from typing import Any
 
 from crm.errors import InvalidInput
 from crm.normal import checked_email, clean_text, e164, email_key, split_name
+from crm.tenancy.scope import scope_or_none
+from customobjects.services.values import Cleaner, cleaner_for
 from leads.enums import Platform, Priority, canonical_source
 from leads.models import Lead
 
 TEXT_FIELDS = ("first_name", "last_name", "company", "title", "website", "industry", "company_size", "city", "state", "country")
 MOST_TAGS = 50
+RECORDS = "leads.Lead"
+# Noted of the work in progress: what it captures was kept as it was sent.
+KEPT_AS_SENT = "leads.kept_as_sent"
 
 
 @dataclass(kw_only=True)
 class LeadDraft:
-    """A lead before it is one. Texts may be as typed; `name` is split where first and last name are missing."""
+    """A lead before it is one. Texts may be as typed; `name` is split where first and last name are missing.
+
+    `defaults` and `missing` are of custom fields, and count only if it becomes a new lead.
+    """
 
     name: str = ""
     first_name: str = ""
@@ -45,13 +53,16 @@ class LeadDraft:
     raw_field_data: dict[str, Any] = field(default_factory=dict)
     consent_time: datetime | None = None
     created_at: datetime | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
 
 
-def normalise(draft: LeadDraft, *, region: str, strict: bool) -> list[str]:
+def normalise(draft: LeadDraft, *, region: str, strict: bool, cleaner: Cleaner | None = None) -> list[str]:
     """Bring a draft into stored form, in place. Answers warnings about what was kept as typed.
 
     `strict` doors (a person or program that can correct itself) have a malformed e-mail and over-long text refused by
-    field; others (a web form's visitor is gone) keep what was sent, cut to fit, so that nothing is lost.
+    field; others (a web form's visitor is gone) keep what was sent, cut to fit, so that nothing is lost. Without a
+    `cleaner` custom fields are read for the actor of the open scope, whose draft becomes a new lead.
     """
     problems: dict[str, list[str]] = {}
     warnings: list[str] = []
@@ -64,6 +75,7 @@ def normalise(draft: LeadDraft, *, region: str, strict: bool) -> list[str]:
     draft.tags = clean_tags(draft.tags, strict=strict, problems=problems)
     _normalise_email(draft, strict=strict, problems=problems, warnings=warnings)
     _normalise_phone(draft, region=region, warnings=warnings)
+    _normalise_custom_fields(draft, cleaner, strict=strict, problems=problems, warnings=warnings)
     if not (draft.first_name or draft.last_name or draft.email or draft.phone or draft.company):
         problems["name"] = ["Give at least one of name, e-mail, phone or company."]
     if problems:
@@ -100,6 +112,32 @@ def _normalise_phone(draft: LeadDraft, *, region: str, warnings: list[str]) -> N
             draft.raw_field_data = {**draft.raw_field_data, "phone_as_typed": raw[:100]}
 
 
+def _normalise_custom_fields(
+    draft: LeadDraft, cleaner: Cleaner | None, *, strict: bool, problems: dict[str, list[str]], warnings: list[str]
+) -> None:
+    if cleaner is None:
+        if not (strict or draft.custom_fields):
+            return
+        scope = scope_or_none()
+        # Where no tenant is open, no field is defined.
+        if scope is None:
+            return
+        scope.memo[KEPT_AS_SENT] = not strict
+        own = cleaner_for(model=RECORDS, by=scope.actor)
+    else:
+        own = cleaner
+    if not own.known.every:
+        return
+    cleaned = own.clean(draft.custom_fields, strict=strict)
+    draft.custom_fields = cleaned.values
+    problems.update(cleaned.problems)
+    warnings.extend(cleaned.warnings)
+    if strict:
+        draft.defaults, draft.missing = cleaned.defaults, cleaned.missing
+        if cleaner is None:
+            problems.update(cleaned.missing)
+
+
 def clean_phone(raw: str, *, region: str) -> str:
     """A phone in stored form: E.164 where it can be read, else as typed."""
     text = clean_text(raw)
@@ -130,10 +168,14 @@ def _fit(name: str, text: str, *, strict: bool, problems: dict[str, list[str]]) 
 
 
 def lead_values(draft: LeadDraft) -> dict[str, Any]:
-    """The columns of a normalised draft."""
+    """The columns of a normalised draft that becomes a lead. Raises InvalidInput where it lacks what a new lead must have."""
+    if draft.missing:
+        raise InvalidInput(draft.missing)
     copied = (*TEXT_FIELDS, "email", "phone", "notes", "lead_source", "tags", "custom_fields", "priority", "owner_id", "next_follow_up_at")
     more = ("conversion_probability", "platform_key", "source_page_id", "source_page_name", "raw_field_data", "consent_time")
     values = {name: getattr(draft, name) for name in (*copied, *more)}
+    if draft.defaults:
+        values["custom_fields"] = {**draft.defaults, **draft.custom_fields}
     values["email_key"] = email_key(draft.email)
     values["probability_pinned"] = draft.conversion_probability is not None
     return values

@@ -12,7 +12,7 @@ from crm.errors import Forbidden, InvalidInput, NotFound
 from crm.events.bus import publish
 from crm.identity.models import User
 from crm.normal import checked_email, clean_text, email_key, split_name
-from crm.registry import compute_values, guards
+from crm.registry import compute_values, guards, successor_of
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
 from customobjects.services.values import cleaner_for
@@ -39,11 +39,13 @@ class Edited:
 
 
 def find_lead(*, lead_id: int, with_deleted: bool = False, lock: bool = False, by: Actor) -> Lead:
-    """Read one lead in the actor's sight, or raise NotFound."""
+    """Read one lead in the actor's sight, or the one it was merged into, or raise NotFound."""
     leads = leads_visible_to(by, with_deleted=with_deleted).select_related("status", "owner").defer("search")
     if lock:
         leads = leads.select_for_update(of=("self",))
     lead = leads.filter(pk=lead_id).first()
+    if lead is None and (successor := successor_of("leads.Lead", lead_id)) is not None:
+        lead = leads.filter(pk=successor).first()
     if lead is None:
         raise NotFound("Lead not found.")
     return lead

@@ -17,13 +17,19 @@ from crm.operations.models import Operation
 from crm.operations.runner import RowError, SkippedRow
 from crm.tables import BadRow, Layout, TableRows
 from crm.tenancy.models import current_tenant
+from customobjects.models import FieldDefinition
+from customobjects.services.uniqueness import holders, taken
+from customobjects.services.values import Cleaner, cleaner_for
 from leads.enums import Platform, read_priority
 from leads.permissions import ASSIGN, IMPORT
-from leads.services.drafts import LeadDraft, normalise
+from leads.services.drafts import RECORDS, LeadDraft, normalise
+from leads.services.intake import keys_of
 from leads.services.upsert import Entry, MatchBy, OnDuplicate
 
 CHUNK_ROWS = 2000
 CUSTOM, LEAVE_OUT = "custom:", "-"
+# Of the name of a problem with a custom field.
+OWN = "custom_fields"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class ImportOptions:
     lead_source: str = ""
     tags: list[str] = field(default_factory=list)
     owner_id: int | None = None
+    enrich: bool = False
 
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "on_duplicate": str(self.on_duplicate), "match_by": str(self.match_by)}
@@ -43,7 +50,7 @@ class ImportOptions:
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> "ImportOptions":
         """Back from an operation's parameters."""
-        kept = {name: params[name] for name in ("keep_existing", "lead_source", "tags", "owner_id") if name in params}
+        kept = {name: params[name] for name in ("keep_existing", "lead_source", "tags", "owner_id", "enrich") if name in params}
         return cls(
             on_duplicate=OnDuplicate(params.get("on_duplicate", OnDuplicate.SKIP)),
             match_by=MatchBy(params.get("match_by", MatchBy.ANY)),
@@ -61,6 +68,7 @@ class Rules:
     people: dict[str, int]
     may_assign: bool
     user_id: int | None
+    cleaner: Cleaner
 
 
 @dataclass(kw_only=True)
@@ -104,6 +112,7 @@ def take_chunk(operation: Operation, actor: Actor) -> ChunkOfRows:
             if len(_ahead) > 8:
                 _ahead.clear()
             _ahead[operation.pk] = (read.offset, _threads[0].submit(_read_chunk, operation.file, layout, after, rules))
+    _refuse_taken_values(read, rules)
     return read
 
 
@@ -115,6 +124,7 @@ def rules_of(operation: Operation, actor: Actor) -> Rules:
         people=_people() if "owner" in operation.params["mapping"].values() else {},
         may_assign=actor.can(ASSIGN),
         user_id=actor.user_id,
+        cleaner=cleaner_for(model=RECORDS, by=actor),
     )
 
 
@@ -158,14 +168,60 @@ def _read_chunk(stored: Any, layout: Layout, cursor: Mapping[str, int], rules: R
 def _read_row(number: int, values: dict[str, str], rules: Rules, read: ChunkOfRows) -> None:
     try:
         entry = entry_of(values, rules)
-        normalise(entry.draft, region=rules.region, strict=True)
+        normalise(entry.draft, region=rules.region, strict=True, cleaner=rules.cleaner)
     except _BadCell as error:
         read.errors.append(RowError(row=number, field=error.field, message=str(error), values=values))
     except InvalidInput as refusal:
         name, texts = next(iter(refusal.problems.items()))
-        read.errors.append(RowError(row=number, field=name, message=texts[0], values=values))
+        read.errors.append(RowError(row=number, field=_code_of(name, rules), message=texts[0], values=values))
     else:
+        if entry.draft.missing:
+            entry.draft.missing = _coded(entry.draft.missing, rules)
         read.entries.append((number, values, entry))
+
+
+def _code_of(name: str, rules: Rules) -> str:
+    """What the mapping calls the field of a problem."""
+    if not name.startswith(f"{OWN}."):
+        return name
+    key = name.removeprefix(f"{OWN}.")
+    codes = (code for code in rules.params["mapping"].values() if code.startswith(CUSTOM))
+    found = ((code, rules.cleaner.known.find(code.removeprefix(CUSTOM))) for code in codes)
+    return next((code for code, item in found if item is not None and item.key == key), name)
+
+
+def _refuse_taken_values(read: ChunkOfRows, rules: Rules) -> None:
+    """Find the rows whose unique values another lead holds, or another row wants for another lead."""
+    unique = [item for item in rules.cleaner.known.active if item.unique]
+    if not unique:
+        return
+    wanted = [(place, item) for place, (_, _, entry) in enumerate(read.entries) for item in unique if item.key in entry.draft.custom_fields]
+    values = [(item, read.entries[place][2].draft.custom_fields[item.key]) for place, item in wanted]
+    seen: dict[tuple[int, str], tuple[int, set[str]]] = {}
+    repeated: dict[int, RowError] = {}
+    for (place, item), (_, value), holder in zip(wanted, values, holders(model=RECORDS, values=values), strict=True):
+        number, cells, entry = read.entries[place]
+        if holder is not None:
+            # It may be this very lead; only a new one cannot be.
+            entry.draft.missing = {**entry.draft.missing, **_coded(taken(item), rules)}
+        first, known_by = seen.setdefault((item.pk, str(value).lower()), (number, _identity(entry, rules)))
+        if first != number and (rules.options.on_duplicate == OnDuplicate.CREATE or not known_by & _identity(entry, rules)):
+            repeated[place] = _repeats(item, first, number, cells, rules)
+    read.errors.extend(repeated.values())
+    read.entries = [entry for place, entry in enumerate(read.entries) if place not in repeated]
+
+
+def _identity(entry: Entry, rules: Rules) -> set[str]:
+    return {f"#{entry.lead_id}"} if rules.options.match_by == MatchBy.ID else keys_of(entry.draft)
+
+
+def _repeats(item: FieldDefinition, first: int, number: int, cells: dict[str, str], rules: Rules) -> RowError:
+    text = f"Row {first} has this “{item.label}” already."
+    return RowError(row=number, field=_code_of(item.problem_name, rules), message=text, values=cells)
+
+
+def _coded(problems: Mapping[str, list[str]], rules: Rules) -> dict[str, list[str]]:
+    return {_code_of(name, rules): texts for name, texts in problems.items()}
 
 
 def row_problem(number: int, values: dict[str, str], rules: Rules) -> RowError | None:

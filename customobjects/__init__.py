@@ -1,0 +1,1 @@
+"""Fields of a tenant's own: their definitions, their values, who may see them."""

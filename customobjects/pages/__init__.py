@@ -1,0 +1,1 @@
+"""Pages of custom fields, and how other apps' pages draw them."""
