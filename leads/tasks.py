@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from leads.services import bin, counts, exports
+from leads.services import counts, exports
+from leads.services.bin import purge_bin
 
 
 @shared_task(name="leads.compact_counts")
@@ -16,8 +17,8 @@ def flush_search(**_: object) -> None:
 
 
 @shared_task(name="leads.purge_bin")
-def purge_bin(**_: object) -> None:
-    bin.purge_bin()
+def purge_lead_bin(**_: object) -> None:
+    purge_bin()
 
 
 @shared_task(name="leads.delete_expired_exports")
