@@ -7,12 +7,13 @@ from crm.events.bus import Event
 
 @dataclass(frozen=True, kw_only=True)
 class LeadsCaptured(Event):
-    """New leads, from any door."""
+    """New leads, from any door. `enrich` is what their sender wished; None where nothing was said."""
 
     name = "lead.captured"
     live = True
     lead_ids: tuple[int, ...]
     door: str
+    enrich: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

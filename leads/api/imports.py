@@ -34,7 +34,7 @@ MOST_LISTED = 100_000
 class BulkOptionsIn(InputSerializer):
     skip_duplicates = serializers.BooleanField(default=False, help_text="Pass over leads that are there already")
     merge_duplicates = serializers.BooleanField(default=False, help_text="Fill their empty fields and add their tags instead")
-    auto_enrich = serializers.BooleanField(default=False, help_text="Read; enrichment is a later capability and attempts nothing")
+    auto_enrich = serializers.BooleanField(default=False, help_text="Have the new leads enriched, in the background")
     batch_size = serializers.IntegerField(default=100, min_value=1, max_value=10_000, help_text="Read; the engine sizes its own batches")
 
 
@@ -87,7 +87,10 @@ class BulkImportView(ApiView):
         how = OnDuplicate.UPDATE if options.get("merge_duplicates") else OnDuplicate.REFUSE
         how = OnDuplicate.SKIP if options.get("skip_duplicates") else how
         operation = import_list(
-            rows=body["leads"], options=ImportOptions(on_duplicate=how, keep_existing=True), title="list of leads", by=self.actor
+            rows=body["leads"],
+            options=ImportOptions(on_duplicate=how, keep_existing=True, enrich=options.get("auto_enrich", False)),
+            title="list of leads",
+            by=self.actor,
         )
         if len(body["leads"]) > AT_ONCE:
             return success(request, operation_out(operation), status=202)
@@ -110,7 +113,8 @@ def bulk_out(operation: Operation) -> dict[str, Any]:
         "successful": good,
         "failed": operation.failed,
         "duplicates_found": operation.updated + operation.skipped + len(duplicates),
-        "enrichment_attempted": 0,
+        # Enrichment follows in the background, so that none has succeeded yet.
+        "enrichment_attempted": operation.created if operation.params.get("enrich") else 0,
         "enrichment_successful": 0,
         "success_rate": f"{good / done * 100 if done else 0:.2f}",
         "enrichment_rate": "0.00",
@@ -137,6 +141,7 @@ class OptionsIn(InputSerializer):
     lead_source = serializers.CharField(default="", allow_blank=True, max_length=60)
     tags = serializers.ListField(child=serializers.CharField(max_length=50), default=list, max_length=50)
     owner_id = serializers.IntegerField(default=None, allow_null=True, min_value=1, max_value=2**63 - 1)
+    enrich = serializers.BooleanField(default=False, help_text="Have the new leads enriched, in the background")
 
 
 class ImportIn(InputSerializer):

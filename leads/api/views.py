@@ -9,12 +9,13 @@ from rest_framework.response import Response
 
 from audit.selectors import history_of
 from crm.errors import InvalidInput
+from crm.registry import sections
 from crm.rest.envelope import success
 from crm.rest.paging import MAX_LIMIT, whole
 from crm.rest.views import ApiView, parse_id
 from leads.api import description
 from leads.api.inputs import LeadCreate, LeadUpdate, flag
-from leads.api.output import duplicate_out, lead_out, list_out, timeline_out
+from leads.api.output import lead_out, list_out, timeline_out
 from leads.enums import Platform
 from leads.filters import SORTS, LeadFilters, LeadList
 from leads.models import Lead
@@ -22,7 +23,6 @@ from leads.permissions import ADD, CHANGE, DELETE, VIEW
 from leads.selectors import (
     arrivals_of,
     counts_by_status,
-    exact_duplicates,
     rows_in_order,
 )
 from leads.services.bin import delete_lead
@@ -129,15 +129,14 @@ class LeadsView(ApiView):
         body = LeadCreate(data=_object(request.data))
         body.is_valid(raise_exception=True)
         values = body.as_services_name_them()
-        ignore, _skip = values.pop("ignore_duplicates"), values.pop("skip_enrichment")
+        ignore, skip_enrichment = values.pop("ignore_duplicates"), values.pop("skip_enrichment")
         values.pop("lost_reason", None)
         draft = LeadDraft(**{"platform_key": Platform.API, **values})
-        captured = capture_lead(draft=draft, ignore_duplicates=ignore, by=self.actor)
+        captured = capture_lead(draft=draft, ignore_duplicates=ignore, enrich=False if skip_enrichment else None, by=self.actor)
         lead = captured.lead
         data = {
-            "lead": lead_out(lead),
-            # Enrichment is a later capability; the switch is read and nothing is attempted.
-            "enrichment_status": "skipped",
+            "lead": lead_out(lead, by=self.actor),
+            "enrichment_status": "skipped" if skip_enrichment else "attempted",
             "duplicate_check": {"performed": True, "duplicates_found": len(captured.duplicates), "ignored": ignore},
             "warnings": list(captured.warnings),
         }
@@ -169,17 +168,24 @@ class LeadView(ApiView):
     def get(self, request: Request, id: str, **_: Any) -> Response:
         lead = find_lead(lead_id=parse_id(id), by=self.actor)
         now = datetime.now(UTC)
-        own = lead_out(lead, now)
+        own = lead_out(lead, now, by=self.actor)
         timeline = (
-            timeline_out(lead, history_of(lead), list(arrivals_of(lead)[:50]), now)[:50]
+            timeline_out(lead, history_of(lead), list(arrivals_of(lead)[:50]), now, by=self.actor)[:50]
             if flag(request.query_params, "include_timeline", default=True)
             else []
         )
         duplicates = self._duplicates(lead) if flag(request.query_params, "include_duplicates", default=False) else []
-        return success(request, {**own, "lead": own, "timeline": timeline, "potential_duplicates": duplicates})
+        return success(request, {**own, "lead": own, "timeline": timeline, "potential_duplicates": duplicates, **self._further(lead)})
+
+    def _further(self, lead: Lead) -> dict[str, Any]:
+        """What higher apps answer beside the lead's own keys."""
+        named = (item for item in sections.of("leads.Lead") if item.api_key and item.api_key != "potential_duplicates")
+        return {item.api_key: item.build(lead, self.actor)["answer"] for item in named}
 
     def _duplicates(self, lead: Lead) -> list[dict[str, Any]]:
-        return [duplicate_out(candidate) for candidate in exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk)]
+        """What a higher app answers; none where there is no such app."""
+        found = [item.build(lead, self.actor)["answer"] for item in sections.of("leads.Lead") if item.api_key == "potential_duplicates"]
+        return found[0] if found else []
 
     @extend_schema(request=LeadUpdate, summary="Change a lead", tags=["leads"], responses={200: description.CHANGED})
     def put(self, request: Request, id: str, **_: Any) -> Response:
@@ -187,7 +193,7 @@ class LeadView(ApiView):
         body.is_valid(raise_exception=True)
         edited = edit_lead(lead_id=parse_id(id), data=body.as_services_name_them(), by=self.actor)
         data = {
-            "lead": lead_out(edited.lead),
+            "lead": lead_out(edited.lead, by=self.actor),
             "changes_applied": {
                 "fields_updated": len(edited.fields_changed),
                 "score_recalculated": edited.rescored,

@@ -32,9 +32,8 @@ class LeadChanges:
         columns = {column.attname: getattr(lead, column.attname) for column in lead._meta.concrete_fields if not column.generated}
         try:
             apply(lead)
-            if lead.pk is not None:
-                for guard in guards.of("leads.Lead"):
-                    guard(lead, columns, self.by)
+            for guard in guards.of("leads.Lead"):
+                guard(lead, columns, self.by)
         except DomainError:
             for name, value in columns.items():
                 setattr(lead, name, value)

@@ -206,7 +206,11 @@ def import_chunk(operation: Operation, actor: Actor) -> Chunk:
     read = take_chunk(operation, actor)
     options = ImportOptions.read(operation.params)
     plan = Plan(
-        on_duplicate=options.on_duplicate, match_by=options.match_by, keep_existing=options.keep_existing, operation_id=operation.pk
+        on_duplicate=options.on_duplicate,
+        match_by=options.match_by,
+        keep_existing=options.keep_existing,
+        operation_id=operation.pk,
+        enrich=options.enrich,
     )
     outcomes = upsert_leads(entries=[entry for _, _, entry in read.entries], plan=plan, by=actor)
     return _tally(operation, read, outcomes)

@@ -50,8 +50,10 @@ class Captured:
     warnings: Sequence[str] = ()
 
 
-def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: bool = True, by: Actor) -> Captured:
-    """Create a lead from any door that can be answered.
+def capture_lead(
+    *, draft: LeadDraft, ignore_duplicates: bool = False, strict: bool = True, enrich: bool | None = None, by: Actor
+) -> Captured:
+    """Create a lead from any door that can be answered. `enrich` says whether its sender wants it enriched; None: as usual.
 
     Raises DuplicateLead with the candidates unless `ignore_duplicates`; two at once with the same key make one.
     """
@@ -67,7 +69,7 @@ def capture_lead(*, draft: LeadDraft, ignore_duplicates: bool = False, strict: b
                 field=found[0].matched_on[0],
                 details={"candidates": _candidates_for(found, by=by)},
             )
-        lead = _insert(draft, by=by)
+        lead = _insert(draft, enrich=enrich, by=by)
     return Captured(lead=lead, duplicates=found, warnings=warnings)
 
 
@@ -160,13 +162,13 @@ def _check_owner(owner_id: int | None, *, by: Actor) -> None:
         raise InvalidInput({"assigned_to": ["No such active user."]})
 
 
-def _insert(draft: LeadDraft, *, by: Actor) -> Lead:
+def _insert(draft: LeadDraft, *, enrich: bool | None = None, by: Actor) -> Lead:
     lead = new_lead(draft=draft, words=vocabulary(), now=timezone.now(), by=by)
-    insert_leads(leads=[lead], by=by)
+    insert_leads(leads=[lead], enrich=enrich, by=by)
     return lead
 
 
-def insert_leads(*, leads: Sequence[Lead], by: Actor) -> None:
+def insert_leads(*, leads: Sequence[Lead], enrich: bool | None = None, by: Actor) -> None:
     """Write new leads of this transaction: scored, counted, told to subscribers with one event for all."""
     if not leads:
         return
@@ -177,7 +179,7 @@ def insert_leads(*, leads: Sequence[Lead], by: Actor) -> None:
     else:
         Lead.objects.bulk_create(leads)
     remember_tags({tag for lead in leads for tag in lead.tags})
-    publish(LeadsCaptured(lead_ids=tuple(lead.pk for lead in leads), door=str(by.door)))
+    publish(LeadsCaptured(lead_ids=tuple(lead.pk for lead in leads), door=str(by.door), enrich=enrich))
     given: dict[int, list[int]] = {}
     for lead in leads:
         if lead.owner_id is not None:

@@ -19,7 +19,7 @@ from leads.services.imports import CHECK_KIND, KIND, configure_import
 FIRST_ROWS = 50
 # Of all mended cells together: they travel with the operation.
 MOST_MENDED_TEXT = 1_000_000
-_OPTIONS = ("mapping", "edits", "on_duplicate", "match_by", "keep_existing", "lead_source", "tags", "owner_id")
+_OPTIONS = ("mapping", "edits", "on_duplicate", "match_by", "keep_existing", "lead_source", "tags", "owner_id", "enrich")
 
 
 @dataclass(frozen=True, kw_only=True)

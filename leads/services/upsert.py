@@ -56,6 +56,7 @@ class Plan:
     keep_existing: bool = False
     operation_id: int | None = None
     dry_run: bool = False
+    enrich: bool | None = None
 
     @property
     def updates(self) -> bool:
@@ -200,7 +201,7 @@ class _Work:
             set_status(lead=lead, word=draft.status, skip_rules=self.by.can(SKIP_TRANSITIONS), by=self.by)
 
     def write(self) -> None:
-        insert_leads(leads=self.created, by=self.by)
+        insert_leads(leads=self.created, enrich=self.plan.enrich, by=self.by)
         self.changes.write()
 
 

@@ -48,7 +48,7 @@ def test_the_documented_example(client, tenant):
     assert (answer.status_code, data) == (
         200,
         {
-            "total_processed": 2, "successful": 2, "failed": 0, "duplicates_found": 0, "enrichment_attempted": 0, "enrichment_successful": 0,
+            "total_processed": 2, "successful": 2, "failed": 0, "duplicates_found": 0, "enrichment_attempted": 2, "enrichment_successful": 0,
             "success_rate": "100.00", "enrichment_rate": "0.00", "errors": [],
         },
     )  # fmt: skip

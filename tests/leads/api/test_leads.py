@@ -206,7 +206,7 @@ def test_created_lead_answers_as_documented_and_can_be_read(client, alice):
     assert data["lead"]["first_name"] == "Jane"
     assert (data["lead"]["company_size"], data["lead"]["assigned_to"], data["lead"]["created_via"]) == ("11-50", alice.pk, "api")
     assert data["duplicate_check"] == {"performed": True, "duplicates_found": 0, "ignored": False}
-    assert data["enrichment_status"] == "skipped"
+    assert data["enrichment_status"] == "attempted"
     assert client.get(f"{URL}/{data['lead']['id']}").status_code == 200
 
 
