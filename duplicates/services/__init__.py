@@ -1,0 +1,1 @@
+"""Writes of duplicates: keys, pairs and groups kept fresh, the scan, decisions, settings."""
