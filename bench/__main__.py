@@ -19,13 +19,24 @@ import django
 
 django.setup()
 
-from bench import bulk, cases  # noqa: E402 -- Django first
+from bench import bulk, cases, exports, matching  # noqa: E402 -- Django first
 from bench.data import BIG, build  # noqa: E402
 from leads.services.counts import compact_counts, flush_search  # noqa: E402
 
 CASES = {
     case.__name__: case
-    for case in (cases.lists, cases.totals, cases.search, cases.create, cases.pages, bulk.webhook, bulk.undo, bulk.imports)
+    for case in (
+        cases.lists,
+        cases.totals,
+        cases.search,
+        cases.create,
+        cases.pages,
+        bulk.webhook,
+        bulk.undo,
+        bulk.imports,
+        exports.exports,
+        matching.duplicates,
+    )
 }
 
 RESULTS = Path("var/bench/results.json")
@@ -56,13 +67,14 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help=f"which of {', '.join(CASES)}; all when none is named")
     parser.add_argument("--leads", type=int, default=BIG)
     options = parser.parse_args()
-    tenant_id = build(leads=options.leads)
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True)
+    tenant_id, written_id = build(leads=options.leads)
     # What beat does every minute, and earlier runs without it have left.
     compact_counts()
     flush_search()
     results = {}
     with server() as port:
-        bench = cases.Bench(port=port, tenant_id=tenant_id)
+        bench = cases.Bench(port=port, tenant_id=tenant_id, written_id=written_id)
         for name in options.names or CASES:
             results[name] = CASES[name](bench)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)

@@ -12,20 +12,21 @@ from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from crm.errors import InvalidInput
 from crm.listing import TextCondition
 
 MOST_DEPTH, MOST_LEAVES, MOST_VALUES, MOST_TEXT = 6, 60, 100, 500
-_NO_VALUE = ("empty", "not_empty")
+NO_VALUE = ("empty", "not_empty")
 OPERATORS: dict[str, tuple[str, ...]] = {
-    "choice": ("is", "is_not", *_NO_VALUE),
-    "user": ("is", "is_not", *_NO_VALUE),
+    "choice": ("is", "is_not", *NO_VALUE),
+    "user": ("is", "is_not", *NO_VALUE),
     "flag": ("is",),
-    "text": ("is", "is_not", "contains", "not_contains", "starts_with", *_NO_VALUE),
-    "number": ("is", "is_not", "less", "at_most", "more", "at_least", "between", *_NO_VALUE),
-    "date": ("on", "before", "after", "between", "older_than", "within_last", "within_next", *_NO_VALUE),
-    "tags": ("has_any", "has_all", "has_none", *_NO_VALUE),
+    "text": ("is", "is_not", "contains", "not_contains", "starts_with", *NO_VALUE),
+    "number": ("is", "is_not", "less", "at_most", "more", "at_least", "between", *NO_VALUE),
+    "date": ("on", "before", "after", "between", "older_than", "within_last", "within_next", *NO_VALUE),
+    "tags": ("has_any", "has_all", "has_none", *NO_VALUE),
 }
 _LOOKUPS = {"less": "lt", "at_most": "lte", "more": "gt", "at_least": "gte"}
 _PERIOD = re.compile(r"([0-9]{1,4})(h|d|w|m|y)", re.ASCII)
@@ -111,7 +112,7 @@ class _Reader:
         operator = tree.get("op", "is")
         if operator not in OPERATORS[rule.kind]:
             raise ConditionError(_at(place, "op"), f"Must be one of {', '.join(OPERATORS[rule.kind])}.")
-        if operator in _NO_VALUE:
+        if operator in NO_VALUE:
             return rule.blank if operator == "empty" else ~rule.blank
         try:
             condition: Q = getattr(self, f"_{rule.kind}")(rule, operator, tree.get("value"))
@@ -261,3 +262,40 @@ def _number_of(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 2**53:
         raise ValueError("Must be a number.")
     return value
+
+
+# --- in words ---
+
+OPERATOR_WORDS = {
+    "is": gettext_lazy("is"), "is_not": gettext_lazy("is not"), "empty": gettext_lazy("is empty"), "not_empty": gettext_lazy("is filled"),
+    "contains": gettext_lazy("contains"), "not_contains": gettext_lazy("does not contain"), "starts_with": gettext_lazy("starts with"),
+    "less": gettext_lazy("is less than"), "at_most": gettext_lazy("is at most"), "more": gettext_lazy("is more than"),
+    "at_least": gettext_lazy("is at least"), "between": gettext_lazy("is between"), "on": gettext_lazy("is on"),
+    "before": gettext_lazy("is before"), "after": gettext_lazy("is after"), "older_than": gettext_lazy("is older than"),
+    "within_last": gettext_lazy("is within the last"), "within_next": gettext_lazy("is within the next"),
+    "has_any": gettext_lazy("has any of"), "has_all": gettext_lazy("has all of"), "has_none": gettext_lazy("has none of"),
+}  # fmt: skip
+
+
+def describe(tree: Any, fields: Mapping[str, ConditionField]) -> str:
+    """A readable tree in words, such as "Score is at least 70 and (City is Paris or Tags has any of vip)"."""
+    return _said(tree, fields, inside=False)
+
+
+def _said(tree: Any, fields: Mapping[str, ConditionField], *, inside: bool) -> str:
+    for name, word in (("all", gettext("and")), ("any", gettext("or"))):
+        if name in tree:
+            parts = [_said(part, fields, inside=True) for part in tree[name]]
+            text = f" {word} ".join(parts)
+            return f"({text})" if inside and len(parts) > 1 else text
+    if "not" in tree:
+        return f"{gettext('not')} ({_said(tree['not'], fields, inside=False)})"
+    rule, operator = fields[tree["field"]], tree.get("op", "is")
+    value = "" if operator in NO_VALUE else _value_said(rule, tree.get("value"))
+    return f"{rule.label} {OPERATOR_WORDS[operator]} {value}".rstrip()
+
+
+def _value_said(rule: ConditionField, value: Any) -> str:
+    labels = {str(code): str(label) for code, label in rule.choices()} if rule.choices else {}
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(labels.get(str(item), str(item)) for item in values)

@@ -162,6 +162,23 @@ class IdFilter(Filter):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IdsFilter(Filter):
+    """Records named one by one, comma-separated."""
+
+    most: int = 10_000
+    control: str = "hidden"
+
+    def parse(self, text: str) -> list[int]:
+        words = [word for word in text.replace(" ", "").split(",") if word]
+        if len(words) > self.most or not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
+            raise ValueError(f"Must be at most {self.most:,} numbers, separated by commas.")
+        return [int(word) for word in words]
+
+    def q(self, value: list[int]) -> Q:
+        return Q(**{f"{self.column}__in": value})
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlagFilter(Filter):
     """Yes or no; `when_true` is the condition of yes, its opposite that of no."""
 

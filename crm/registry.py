@@ -75,6 +75,27 @@ class SearchSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BulkAction:
+    """Something to do with the rows selected in a list. The selection is posted to `url`: `ids`, or `all_matching` with `query`."""
+
+    label: Text
+    icon: str
+    url: str
+    capability: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveableList:
+    """A list whose state people may save as a view. `name` is kept with the views, `url` is the list's page."""
+
+    name: str
+    label: Text
+    url: str
+    icon: str = "list"
+    capability: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UndoParticipant:
     """What an app says about taking back what an operation did to its tracked records.
 
@@ -92,10 +113,30 @@ class UndoParticipant:
     related: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class MergeParticipant:
+    """Records that hang on another and go with it when two become one.
+
+    `count(source_ids)` tells how many there are; `move(source_id, target_id, by)` gives the source's records to the target and answers the ids of those moved;
+    `move_back(ids, source_id, target_id, by)` returns those that are still the target's, and answers their ids. All are called by keyword.
+    """
+
+    name: str
+    label: Text
+    count: Callable[..., int]
+    move: Callable[..., list[int]]
+    move_back: Callable[..., list[int]]
+
+
 navigation: Registry[NavItem] = Registry()
 settings_pages: Registry[SettingsPage] = Registry()
 sections: Registry[Section] = Registry()
 search_sources: Registry[SearchSource] = Registry()
+saveable_lists: Registry[SaveableList] = Registry()
+# By the list's name.
+bulk_actions: Registry[BulkAction] = Registry()
+# What stands pinned in somebody's sidebar: label, url and icon of each; at most one query.
+pinned_entries: Registry[Callable[[Actor], list[dict[str, Any]]]] = Registry()
 # Values computed for rows before they are written, set-wise: rows in, one dict of values a row out.
 computed_values: Registry[Callable[[list[Any]], list[dict[str, Any]]]] = Registry()
 # Checks a higher app lays on a lower one's change: (record, changes, actor) → None, or raise a DomainError.
@@ -103,6 +144,12 @@ guards: Registry[Callable[..., None]] = Registry()
 
 
 undo_participants: Registry[UndoParticipant] = Registry()
+# By the label of the model that merges.
+merge_participants: Registry[MergeParticipant] = Registry()
+# The record that stands for one which is there no longer: id → id, or None. By the model's label.
+successors: Registry[Callable[[int], int | None]] = Registry()
+# Deleted records that a higher app still needs, as a queryset of ids: no bin shows or empties them. By the model's label.
+kept_apart: Registry[Callable[[], Any]] = Registry()
 
 
 def compute_values(label: str, rows: Sequence[Any]) -> None:
@@ -111,6 +158,11 @@ def compute_values(label: str, rows: Sequence[Any]) -> None:
         for row, values in zip(rows, compute(list(rows)), strict=True):
             for name, value in values.items():
                 setattr(row, name, value)
+
+
+def successor_of(label: str, pk: int) -> int | None:
+    """The record that an earlier one became, as far as any app knows."""
+    return next((found for find in successors.of(label) if (found := find(pk)) is not None), None)
 
 
 def visible(items: Iterable[T], actor: Actor) -> list[T]:

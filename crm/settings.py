@@ -40,8 +40,12 @@ INSTALLED_APPS = [
     "crm.events",
     "crm.identity",
     "crm.operations",
+    "crm.savedviews",
     "audit",
+    "customobjects",
     "leads",
+    "enrichment",
+    "duplicates",
     "scoring",
     "webhooks",
     "demo",
@@ -256,6 +260,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"FieldKind": "customobjects.enums.FieldKind", "SourceKind": "webhooks.enums.SourceKind"},
 }
 RATE_LIMITS_ON = env.str("RATE_LIMITS", default="on").lower() != "off"
 # Requests a minute by kind and a year-round ceiling an hour by the caller's class (decision C42).
@@ -278,8 +283,11 @@ CELERY_TASK_ROUTES = {
     "operations.run": {"queue": "operations"},
     "operations.*": {"queue": "default"},
     "leads.*": {"queue": "default"},
+    "enrichment.*": {"queue": "default"},
     "identity.*": {"queue": "default"},
     "webhooks.*": {"queue": "default"},
+    "duplicates.scan": {"queue": "operations"},
+    "duplicates.*": {"queue": "default"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "events.deliver_outbox", "schedule": schedule(run_every=5)},
@@ -290,7 +298,13 @@ CELERY_BEAT_SCHEDULE = {
     "clear-drafts": {"task": "operations.clear_drafts", "schedule": schedule(run_every=6 * 3600)},
     "forget-payloads": {"task": "webhooks.forget_payloads", "schedule": schedule(run_every=24 * 3600)},
     "flush-search": {"task": "leads.flush_search", "schedule": schedule(run_every=15)},
+    "purge-lead-bin": {"task": "leads.purge_bin", "schedule": schedule(run_every=3600)},
+    "enrich-due": {"task": "enrichment.enrich_due", "schedule": schedule(run_every=30)},
+    "forget-enrichment-answers": {"task": "enrichment.forget_old_answers", "schedule": schedule(run_every=6 * 3600)},
+    "delete-expired-exports": {"task": "leads.delete_expired_exports", "schedule": schedule(run_every=3600)},
     "compact-lead-counts": {"task": "leads.compact_counts", "schedule": schedule(run_every=60)},
+    "scan-for-duplicates": {"task": "duplicates.scan_all", "schedule": crontab(hour="1", minute="20")},
+    "resume-scans": {"task": "duplicates.resume_scans", "schedule": schedule(run_every=300)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},
 }
 

@@ -19,8 +19,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("crm.web.urls")),
     path("", include("crm.identity.urls")),
     path("", include("crm.operations.urls")),
+    path("", include("crm.savedviews.urls")),
     path("", include("leads.urls")),
+    path("", include("enrichment.urls")),
     path("", include("webhooks.urls")),
+    path("", include("duplicates.urls")),
     path("", include("audit.urls")),
 ]
 

@@ -3,26 +3,41 @@
 from django.utils.translation import gettext_lazy as _
 
 from audit.services.undo import PARTICIPANTS
+from crm.events.bus import subscribe
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
+from crm.merging import moves_with
 from crm.operations.runner import kind
 from crm.registry import (
     NavItem,
+    SaveableList,
     SearchSource,
+    Section,
     SettingsPage,
     UndoParticipant,
+    guards,
+    merge_participants,
     navigation,
+    saveable_lists,
     search_sources,
+    sections,
     settings_pages,
     undo_participants,
 )
 from crm.rest.routing import route
-from leads import permissions
-from leads.api import imports as bulk
+from customobjects.selectors import extend_model
+from leads import permissions, receivers
+from leads.api import bulk as bulk_views
+from leads.api import exports as export_views
+from leads.api import imports as import_views
 from leads.api import views
+from leads.events import LeadsCaptured, LeadsChanged, LeadsRestored
+from leads.pages.exports import export_section
 from leads.pages.palette import find_leads
-from leads.services import imports, undo
+from leads.services import bulk, exports, imports, undo
+from leads.services.custom_fields import refuse_taken_values
+from leads.services.drafts import RECORDS
 from leads.services.vocabularies import set_up_statuses
 
 _ALL = (RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -40,6 +55,7 @@ grant(permissions.CONFIGURE)
 
 navigation.add("main", NavItem(label=_("Today"), url="/", icon="sun", key="g t"), order=10)
 navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
+saveable_lists.add("main", SaveableList(name="leads", label=_("Leads"), url="/leads", icon="list-filter", capability=permissions.VIEW))
 settings_pages.add(
     "main",
     SettingsPage(
@@ -61,11 +77,16 @@ route("leads/counts", views.CountsView.as_view(), name="leads-counts")
 route("leads/unassigned", views.UnassignedView.as_view(), name="leads-unassigned")
 route("leads/my-leads", views.MyLeadsView.as_view(), name="leads-my-leads")
 route("leads/pipeline", views.PipelineView.as_view(), name="leads-pipeline")
-route("leads/bulk/import", bulk.BulkImportView.as_view(), name="leads-bulk-import")
-route("imports", bulk.ImportsView.as_view(), name="imports")
-route("imports/{id}", bulk.ImportView.as_view(), name="import")
-route("imports/{id}/check", bulk.ImportCheckView.as_view(), name="import-check")
-route("imports/{id}/run", bulk.ImportRunView.as_view(), name="import-run")
+route("leads/bulk/import", import_views.BulkImportView.as_view(), name="leads-bulk-import")
+route("leads/bulk/update", bulk_views.BulkUpdateView.as_view(), name="leads-bulk-update")
+route("leads/bulk/delete", bulk_views.BulkDeleteView.as_view(), name="leads-bulk-delete")
+route("leads/bulk/restore", bulk_views.BulkRestoreView.as_view(), name="leads-bulk-restore")
+route("leads/export", export_views.ExportView.as_view(), name="leads-export")
+route("leads/export/download/{token}", export_views.ExportDownloadView.as_view(), name="leads-export-download")
+route("imports", import_views.ImportsView.as_view(), name="imports")
+route("imports/{id}", import_views.ImportView.as_view(), name="import")
+route("imports/{id}/check", import_views.ImportCheckView.as_view(), name="import-check")
+route("imports/{id}/run", import_views.ImportRunView.as_view(), name="import-run")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
 
 undo_participants.add(
@@ -80,5 +101,20 @@ undo_participants.add(
     ),
 )
 
+merge_participants.add("leads.Lead", moves_with("leads.Arrival", "lead", label=_("Arrivals")))
+merge_participants.add("leads.Lead", moves_with("leads.LeadShare", "lead", label=_("Shares"), unique_with=("user", "team")))
+
 kind(imports.KIND, imports.import_chunk, undoable=True, links=imports.links)
 kind(imports.CHECK_KIND, imports.check_chunk)
+kind(bulk.EDIT, bulk.edit_chunk, undoable=True, links=bulk.links)
+kind(bulk.DELETE_KIND, bulk.delete_chunk, undoable=True)
+kind(bulk.RESTORE, bulk.restore_chunk, undoable=True, links=bulk.links)
+kind(bulk.PURGE, bulk.purge_chunk)
+kind(exports.KIND, exports.export_chunk)
+sections.add("operations.Operation", Section(name="leads-export", build=export_section, template="leads/export_section.html"), order=10)
+
+extend_model(RECORDS, name=_("Leads"))
+guards.add(RECORDS, refuse_taken_values)
+subscribe(LeadsCaptured, receivers.claim_captured, within=True)
+subscribe(LeadsChanged, receivers.claim_changed, within=True)
+subscribe(LeadsRestored, receivers.claim_restored, within=True)

@@ -1,5 +1,6 @@
 """Reads of leads."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,23 +92,30 @@ LIST_COLUMNS = (
     "updated_at", "last_contact_at", "next_follow_up_at", "deleted_at", "status__code", "status__label", "status__category",
     "owner__first_name", "owner__last_name",
 )  # fmt: skip
-_LIST_SQL = f"""
-SELECT {", ".join(name.replace("__", ".") if "__" in name else f"lead.{name}" for name in LIST_COLUMNS)}
+_LIST_FROM = """
 FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, place)
 JOIN leads_lead AS lead ON lead.tenant_id = %s AND lead.id = wanted.id
 JOIN leads_leadstatus AS status ON status.tenant_id = lead.tenant_id AND status.id = lead.status_id
 LEFT JOIN identity_user AS owner ON owner.tenant_id = lead.tenant_id AND owner.id = lead.owner_id
 ORDER BY wanted.place
-"""  # noqa: S608 -- the columns are the ones above
+"""
+_LIST_SQL = f"SELECT {', '.join(name.replace('__', '.') if '__' in name else f'lead.{name}' for name in LIST_COLUMNS)}"
+_CUSTOM = "custom_fields"
 
 
-def rows_in_order(ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The same as plain rows of LIST_COLUMNS: compiling the query and making model instances would take half of a list's time."""
+def rows_in_order(ids: Sequence[int], *, custom_fields: bool = False) -> list[dict[str, Any]]:
+    """The same as plain rows of LIST_COLUMNS: compiling the query and making model instances would take half of a list's time.
+
+    Custom fields are read where somebody looks at them.
+    """
     if not ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_LIST_SQL, [list(ids), current_tenant_id()])
-        return [dict(zip(LIST_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
+        cursor.execute(f"{_LIST_SQL}{f', lead.{_CUSTOM}' if custom_fields else ''}{_LIST_FROM}", [list(ids), current_tenant_id()])
+        rows = cursor.fetchall()
+    if not custom_fields:
+        return [dict(zip(LIST_COLUMNS, row, strict=True)) for row in rows]
+    return [{**dict(zip(LIST_COLUMNS, row[:-1], strict=True)), _CUSTOM: json.loads(row[-1])} for row in rows]
 
 
 def row_of(lead: Lead) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-from django.urls import path
+from django.urls import include, path
 
-from leads.pages import detail, forms, imports, listing, sources, today
+from leads.pages import bulk, conditions, detail, exports, forms, imports, listing, sources, today
 
 app_name = "leads"
 urlpatterns = [
@@ -8,6 +8,8 @@ urlpatterns = [
     path("leads", listing.LeadListPage.as_view(), name="list"),
     path("leads/count", listing.LeadCountPage.as_view(), name="count"),
     path("leads/new", forms.NewLeadPage.as_view(), name="new"),
+    path("leads/export", exports.ExportPage.as_view(), name="export"),
+    path("leads/exports/<int:pk>/download", exports.ExportFilePage.as_view(), name="export-file"),
     path("leads/import", imports.UploadPage.as_view(), name="import"),
     path("leads/import/<int:pk>/map", imports.MapPage.as_view(), name="import-map"),
     path("leads/import/<int:pk>/options", imports.OptionsPage.as_view(), name="import-options"),
@@ -15,6 +17,10 @@ urlpatterns = [
     path("leads/import/<int:pk>/rows/<int:row>", imports.RowPage.as_view(), name="import-row"),
     path("leads/import/<int:pk>/run", imports.RunPage.as_view(), name="import-run"),
     path("leads/import/<int:pk>/discard", imports.DiscardPage.as_view(), name="import-discard"),
+    path("leads/filter", conditions.ConditionsPage.as_view(), name="conditions"),
+    path("leads/bulk/edit", bulk.BulkEditPage.as_view(), name="bulk-edit"),
+    path("leads/bulk/delete", bulk.BulkDeletePage.as_view(), name="bulk-delete"),
+    path("leads/bulk/export", bulk.BulkExportPage.as_view(), name="bulk-export"),
     path("leads/bin", forms.BinPage.as_view(), name="bin"),
     path("leads/<int:pk>", detail.LeadPage.as_view(), name="detail"),
     path("leads/<int:pk>/peek", detail.PeekPage.as_view(), name="peek"),
@@ -28,4 +34,5 @@ urlpatterns = [
     path("settings/sources/new", sources.SourcePage.as_view(), name="source-new"),
     path("settings/sources/<int:pk>", sources.SourcePage.as_view(), name="source"),
     path("settings/sources/<int:pk>/action", sources.SourceActionPage.as_view(), name="source-action"),
+    path("", include("customobjects.urls")),
 ]

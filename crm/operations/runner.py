@@ -92,6 +92,12 @@ def kind_of(operation: Operation) -> Kind | None:
     return _kinds.get(operation.kind)
 
 
+def is_undoable(operation: Operation) -> bool:
+    """Whether operations of this kind can be taken back."""
+    known = kind_of(operation)
+    return known is not None and known.undoable
+
+
 def claim(operation_id: int) -> int | None:
     """Take the lease on an operation; its tenant's id, or None when another worker holds it or it is over."""
     now = timezone.now()

@@ -7,7 +7,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from crm.registry import navigation, visible
+from crm.actors import Actor
+from crm.registry import navigation, pinned_entries, visible
+from crm.tenancy.scope import scope_or_none
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
                 {"label": item.label, "url": item.url, "icon": item.icon, "key": item.key, "active": _is_active(request.path, item.url)}
                 for item in visible(navigation.of("main"), actor)
             ],
+            # Called by the template: pages without the shell ask nothing.
+            "pinned": lambda: _pinned(actor, request),
             "account": [
                 {"label": _("Your profile"), "url": reverse("identity:profile"), "icon": "user"},
                 {"label": _("Sessions"), "url": reverse("identity:sessions"), "icon": "monitor-smartphone"},
@@ -38,6 +42,14 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "admin_url": reverse("admin:index") if actor.can("identity.use_admin") else "",
         }
     }
+
+
+def _pinned(actor: Actor, request: HttpRequest) -> list[dict[str, Any]]:
+    """The entries that apps pin to the sidebar for this person."""
+    if scope_or_none() is None:
+        return []
+    shown = request.GET.get("view", "")
+    return [{**entry, "active": str(entry.get("view")) == shown} for find in pinned_entries.of("main") for entry in find(actor)]
 
 
 def _is_active(path: str, url: str) -> bool:

@@ -1,9 +1,9 @@
-"""The columns of the lead list: heading, sort, and how a cell shows a row of LIST_COLUMNS.
+"""The columns of the lead list, custom fields among them: heading, sort, and how a cell shows a row of LIST_COLUMNS.
 
 A cell is a function rather than template text: a list shows some four hundred, which templates take several times as long to draw.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,17 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from crm.actors import Actor
 from crm.normal import international
 from crm.web.templatetags.ui import due_class, hue, icon, initials, status_class, time_ago
+from customobjects.enums import FieldKind
+from customobjects.models import FieldDefinition
+from customobjects.pages.cells import cell, cell_attributes
+from customobjects.selectors import may_edit as may_edit_field
+from customobjects.selectors import shown, visible_definitions
 from leads.enums import Priority, StatusCategory
 from leads.selectors import name_of, owner_name_of
+from leads.services.drafts import RECORDS
 
 Row = Mapping[str, Any]
 _NOTHING = SafeString("")
@@ -98,13 +105,16 @@ def created_cell(row: Row) -> SafeString:
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column offered. `sort` is the sort behind its heading, `edits` the field a click on a cell edits in place,
-    `attributes` what the cell element bears."""
+    `attributes` what the cell element bears, `beside` what stands after the part that is edited."""
 
     heading: Any
     show: Callable[[Row], SafeString]
     sort: str = ""
     edits: str = ""
     attributes: SafeString = _NOTHING
+    beside: Callable[[Row], SafeString] | None = None
+    is_custom: bool = False
+    is_numeric: bool = False
 
 
 COLUMNS: dict[str, Column] = {
@@ -131,35 +141,108 @@ COLUMNS: dict[str, Column] = {
     ),
     "created": Column(heading=gettext_lazy("Created"), show=created_cell, sort="created_at", attributes=SafeString(' class="cell-faint"')),
 }
+# The name's column is always there, and first.
+NAME = "name"
 SHOWN = ("company", "status", "score", "phone", "owner", "follow_up", "created")
 
 
-def drawn(rows: Sequence[Row], *, codes: Sequence[str], base: str, query: str, may_edit: bool) -> SafeString:
-    """The table rows of a page of leads. `base` is the address of leads, `query` what a link to one carries on."""
-    columns = [COLUMNS[code] for code in codes]
-    return _joined([_drawn(row, columns, href=f"{base}{row['id']}", query=query, may_edit=may_edit) for row in rows])
+def columns_for(actor: Actor) -> dict[str, Column]:
+    """The columns an actor may have, by code: the fixed ones, and the custom fields they see that are offered for lists."""
+    own = (item for item in visible_definitions(RECORDS, actor) if item.in_list)
+    return {**COLUMNS, **{item.name: _custom(item, may_edit=may_edit_field(item, actor)) for item in own}}
+
+
+def _custom(item: FieldDefinition, *, may_edit: bool) -> Column:
+    is_link = item.kind == FieldKind.URL and may_edit
+
+    def show(row: Row) -> SafeString:
+        values = row["custom_fields"]
+        # A link cannot stand in the link that edits it.
+        found = format_html("{}", shown(item, values.get(item.key))) if is_link else cell(item, values)
+        return found or (format_html('<span class="faint" title="{}: {}">–</span>', _("Add"), item.label) if may_edit else _NOTHING)
+
+    def follow(row: Row) -> SafeString:
+        address = row["custom_fields"].get(item.key)
+        if not isinstance(address, str) or not address.startswith(("http://", "https://")):
+            return _NOTHING
+        return format_html(
+            '<a class="btn btn--ghost btn--sm btn--icon cell-open" href="{}" rel="noopener noreferrer" target="_blank" aria-label="{} {}" tabindex="-1">{}</a>',
+            address, _("Open"), address, icon("external-link", 12),
+        )  # fmt: skip
+
+    return Column(
+        heading=item.label,
+        show=show,
+        edits=item.name if may_edit else "",
+        attributes=cell_attributes(item),
+        beside=follow if is_link else None,
+        is_custom=True,
+        is_numeric=item.kind in (FieldKind.NUMBER, FieldKind.MONEY),
+    )
+
+
+def drawn(
+    rows: Sequence[Row],
+    *,
+    columns: Mapping[str, Column],
+    base: str,
+    query: str,
+    may_edit: bool,
+    may_select: bool,
+    sized: Collection[str] = (),
+) -> SafeString:
+    """The table rows of a page of leads. `base` is the address of leads, `query` what a link to one carries on.
+
+    Columns in `sized` were given a width: they cut their text off.
+    """
+    cells = [(column, _attributes(code, column.attributes, sized)) for code, column in columns.items()]
+    name = _attributes(NAME, SafeString(' class="cell-name" data-cell="lead"'), sized)
+    return _joined([_drawn(row, name, cells, f"{base}{row['id']}", query, may_edit=may_edit, may_select=may_select) for row in rows])
+
+
+def _attributes(code: str, attributes: SafeString, sized: Collection[str]) -> SafeString:
+    return attributes + SafeString(" data-sized") if code in sized else attributes
 
 
 def _joined(parts: Sequence[SafeString]) -> SafeString:
     return mark_safe("".join(parts))  # noqa: S308 -- each part is safe
 
 
-def _drawn(row: Row, columns: Sequence[Column], *, href: str, query: str, may_edit: bool) -> SafeString:
+def _drawn(
+    row: Row,
+    name_attributes: SafeString,
+    columns: Sequence[tuple[Column, SafeString]],
+    href: str,
+    query: str,
+    *,
+    may_edit: bool,
+    may_select: bool,
+) -> SafeString:
     name, peek = name_of(row), _("Peek")
+    cells = []
+    if may_select:
+        cells.append(
+            format_html(
+                '<td class="cell-check"><label><input type="checkbox" name="ids" value="{}" form="bulk" data-select-row aria-label="{}: {}"></label></td>',
+                row["id"], _("Select"), name,
+            )
+        )  # fmt: skip
     head = format_html(
-        '<td class="cell-name" data-cell="lead"><div class="wrap-name">'
+        '<td{}><div class="wrap-name">'
         '<span class="avatar hue-{}" aria-hidden="true">{}</span><a class="row-link" href="{}?{}" data-row-link>{}</a>'
         '<a class="btn btn--ghost btn--sm btn--icon row-peek" href="{}" data-peek hx-get="{}/peek" hx-target="#peek-body" '
         'hx-swap="innerHTML" aria-label="{}: {}" title="{}" tabindex="-1">{}</a></div></td>',
-        hue(row["id"]), initials(name), href, query, name, href, href, peek, name, peek, icon("panel-right"),
+        name_attributes, hue(row["id"]), initials(name), href, query, name, href, href, peek, name, peek, icon("panel-right"),
     )  # fmt: skip
-    cells = [head]
-    for column in columns:
-        shown = column.show(row)
+    cells.append(head)
+    for column, attributes in columns:
+        text = column.show(row)
         if column.edits and may_edit:
-            shown = format_html(
+            text = format_html(
                 '<a class="inline-edit" href="{}" data-edit hx-get="{}/fields/{}" hx-target="closest td" hx-swap="innerHTML">{}</a>',
-                href, href, column.edits, shown,
+                href, href, column.edits, text,
             )  # fmt: skip
-        cells.append(format_html("<td{}>{}</td>", column.attributes, shown))
+        if column.beside:
+            text += column.beside(row)
+        cells.append(format_html("<td{}>{}</td>", attributes, text))
     return format_html('<tr data-row id="lead-{}">{}</tr>\n', row["id"], _joined(cells))

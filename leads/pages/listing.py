@@ -1,55 +1,36 @@
-"""The list of leads: built-in views, filters, sorts and columns, all of it in the address."""
+"""The list of leads: views, filters, sorts, columns and their widths, all of it in the address."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from crm.errors import InvalidInput
-from crm.operations.selectors import operations_visible_to
+from crm.registry import bulk_actions, visible
+from crm.savedviews.selectors import address_of, default_view
 from crm.web.pages import Page
 from crm.web.templatetags.ui import number
-from leads.filters import SORTS, LeadFilters, LeadList
-from leads.pages.columns import COLUMNS, SHOWN, drawn
-from leads.permissions import ADD, CHANGE, DELETE, IMPORT, VIEW
+from leads.filters import SORTS, LeadList
+from leads.pages.columns import COLUMNS, NAME, SHOWN, Column, columns_for, drawn
+from leads.pages.controls import Controls
+from leads.pages.groups import GROUPINGS, groups_of
+from leads.pages.tabs import LIST, PLACE, tabs
+from leads.permissions import ADD, CHANGE, DELETE, EXPORT, IMPORT, VIEW
 from leads.selectors import rows_in_order
 
 PAGE_SIZE = 50
-# The filter menu, a row a group.
-_IN_MENU: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (gettext_lazy("Sales"), ("status", "assigned_to", "priority", "tags")),
-    (gettext_lazy("Score"), ("grade", "score_min", "score_max")),
-    (gettext_lazy("Dates"), ("follow_up_before", "created_after", "created_before")),
-    (gettext_lazy("Origin and company"), ("lead_source", "platform", "industry", "company_size")),
-)
-# Filters that come from an operation's page: in no menu, and shown by the operation's title.
-_OF_OPERATIONS = ("operation", "changed_by")
+# A column may be so wide, in pixels.
+NARROWEST, WIDEST = 48, 800
+# Parameters that are read from the address as lists, or that only ask for a change of it.
+_OWN = ("col", "w", "up", "down")
 # Sorts in which the most wanted comes last.
 _ASCENDING = {"name", "company", "next_follow_up"}
-
-
-def built_in_views() -> list[dict[str, Any]]:
-    """The tabs every team has."""
-    soon = timezone.localdate().isoformat()
-    return [
-        {"key": "all", "label": _("All leads"), "icon": "list", "query": {}},
-        {"key": "mine", "label": _("Mine"), "icon": "user", "query": {"assigned_to": "me"}},
-        {"key": "unassigned", "label": _("Unassigned"), "icon": "user-x", "query": {"assigned_to": "none"}},
-        {"key": "new", "label": _("New"), "icon": "sparkles", "query": {"status": "new"}},
-        {"key": "due", "label": _("Due"), "icon": "alarm-clock", "query": {"follow_up_before": soon, "sort": "next_follow_up"}},
-        {
-            "key": "best",
-            "label": _("Best open"),
-            "icon": "trending-up",
-            "query": {"status": "new,qualified,contacted,meeting_scheduled,proposal_sent,negotiation", "sort": "-score"},
-        },
-    ]
 
 
 class LeadCountPage(Page):
@@ -72,38 +53,60 @@ class LeadListPage(Page):
     template = "leads/lead_list.html"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.GET and not request.htmx and (view := default_view(self.actor, LIST)):  # type: ignore[attr-defined]
+            return redirect(address_of(view))
         params = {name: request.GET.get(name, "") for name in request.GET}
+        rows_only = bool(request.htmx and params.get("cursor"))  # type: ignore[attr-defined]
+        offered = self._offered(rows_only=rows_only)
+        columns = _columns(request.GET.getlist("col"), offered)
+        widths = _widths(request.GET.getlist("w"), {NAME, *columns})
+        kept = _kept(params, columns, widths)
+        if "up" in params or "down" in params:
+            moved = _moved(list(columns), params.get("up") or params.get("down", ""), -1 if params.get("up") else 1)
+            return redirect(f"{reverse('leads:list')}?{urlencode(_kept(params, moved, widths), doseq=True)}")
         sort, descending = self._sort(params.get("sort", ""))
-        problem = ""
-        try:
-            leads = LeadList(params=params, actor=self.actor, sort=sort, descending=descending)
-        except InvalidInput as refusal:
-            problem = refusal.message
-            leads = LeadList(params={}, actor=self.actor, sort=sort, descending=descending)
+        leads, problem = self._list(params, sort, descending)
         try:
             page = leads.listing.page(limit=PAGE_SIZE, cursor=params.get("cursor") or None)
         except InvalidInput:
             page = leads.listing.page(limit=PAGE_SIZE)
         shown = self._number(params.get("shown", "")) if params.get("cursor") else 0
-        rows = rows_in_order(page.ids)
-        columns = [code for code in COLUMNS if code in request.GET.getlist("col")] or list(SHOWN)
-        chosen = columns if columns != list(SHOWN) else []
-        kept: dict[str, Any] = {name: text for name, text in params.items() if name not in ("cursor", "shown", "col") and text}
-        if chosen:
-            kept["col"] = chosen
-        more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(rows)}, doseq=True)}" if page.next_cursor else ""
+        more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(page.ids)}, doseq=True)}" if page.next_cursor else ""
         list_query = urlencode(kept, doseq=True)
-        context = {
-            "rows": drawn(
+        may_select = any(self.actor.can(name) for name in (CHANGE, DELETE, EXPORT))
+        has_custom = any(column.is_custom for column in columns.values())
+
+        def draw(rows: list[dict[str, Any]]) -> SafeString:
+            return drawn(
                 rows,
-                codes=columns,
+                columns=columns,
                 base=f"{reverse('leads:list')}/",
                 query=urlencode({"from": list_query}),
                 may_edit=self.actor.can(CHANGE),
-            ),
-            "columns": [(code, COLUMNS[code].heading, COLUMNS[code].sort) for code in columns],
-            "column_codes": columns,
-            "more_url": more,
+                may_select=may_select,
+                sized=widths,
+            )
+
+        group = params.get("group", "") if not params.get("cursor") else ""
+        groups = self._groups(group, leads, params, kept, draw, has_custom) if group in GROUPINGS and not problem else []
+        rows = rows_in_order(page.ids, custom_fields=has_custom) if not groups else []
+        context = {
+            "rows": draw(rows),
+            "groups": groups,
+            "may_select": may_select,
+            "columns": [
+                {
+                    "code": code,
+                    "heading": column.heading,
+                    "sort": column.sort,
+                    "width": widths.get(code),
+                    "is_numeric": column.is_numeric,
+                }
+                for code, column in columns.items()
+            ],
+            "name_width": widths.get(NAME),
+            "column_number": len(columns) + 1 + may_select,
+            "more_url": "" if groups else more,
             "shown": shown + len(rows),
             **self._total(leads, shown + len(rows), is_last=page.next_cursor is None, query=list_query),
             "sort": sort,
@@ -112,9 +115,39 @@ class LeadListPage(Page):
             "problem": problem,
             "can_add": self.actor.can(ADD),
         }
-        if request.htmx and params.get("cursor"):  # type: ignore[attr-defined]
+        if rows_only:
             return self.show({**context, "rows_only": True}, part="rows")
-        return self.show({**context, **self._furniture(params, leads, kept)})
+        return self.show({**context, **self._furniture(params, leads, kept, columns, offered)})
+
+    def _offered(self, *, rows_only: bool) -> dict[str, Column]:
+        """The columns there are. Further rows need the definitions of custom fields only where they show one."""
+        names_custom = any(code not in COLUMNS for code in self.request.GET.getlist("col"))
+        return columns_for(self.actor) if names_custom or not rows_only else COLUMNS
+
+    def _list(self, params: dict[str, str], sort: str, descending: bool) -> tuple[LeadList, str]:
+        """The list asked for, or all leads and what is wrong with the address."""
+        try:
+            return LeadList(params=params, actor=self.actor, sort=sort, descending=descending), ""
+        except InvalidInput as refusal:
+            return LeadList(params={}, actor=self.actor, sort=sort, descending=descending), refusal.message
+
+    def _groups(
+        self,
+        code: str,
+        leads: LeadList,
+        params: dict[str, str],
+        kept: dict[str, Any],
+        draw: Callable[[list[dict[str, Any]]], SafeString],
+        has_custom: bool,
+    ) -> list[dict[str, Any]]:
+        sort, descending = self._sort(params.get("sort", ""))
+        groups = groups_of(code, leads, params, sort=sort, descending=descending, actor=self.actor)
+        found = {row["id"]: row for row in rows_in_order([pk for group in groups for pk in group["ids"]], custom_fields=has_custom)}
+        state = {name: value for name, value in kept.items() if name not in (*PLACE, "group")}
+        for group in groups:
+            group["rows"] = draw([found[pk] for pk in group["ids"] if pk in found])
+            group["url"] = f"?{urlencode({**state, group['filter']: group['word']}, doseq=True)}" if group["word"] else ""
+        return groups
 
     def _total(self, leads: LeadList, shown: int, *, is_last: bool, query: str) -> dict[str, Any]:
         """The exact total where it costs nothing; else the address that answers it once the rows are on the page."""
@@ -122,24 +155,25 @@ class LeadListPage(Page):
             return {"total": shown if is_last else leads.total(), "count_url": ""}
         return {"total": "", "count_url": f"{reverse('leads:count')}?{urlencode({'shown': shown})}&{query}"}
 
-    def _furniture(self, params: dict[str, str], leads: LeadList, kept: dict[str, Any]) -> dict[str, Any]:
-        groups = [(title, [self._control(name, params) for name in names]) for title, names in _IN_MENU]
-        fields = [field for _title, group in groups for field in group]
-        applied = leads.narrowing.applied
+    def _furniture(
+        self, params: dict[str, str], leads: LeadList, kept: dict[str, Any], columns: dict[str, Column], offered: dict[str, Column]
+    ) -> dict[str, Any]:
+        controls = Controls(leads.filters, params, self.actor)
+        applied, groups = leads.narrowing.applied, controls.menu()
+
+        def without(name: str) -> str:
+            return f"?{urlencode({key: value for key, value in kept.items() if key != name}, doseq=True)}"
+
         return {
-            "views": self._views(params),
+            **tabs({name: value for name, value in kept.items() if name not in PLACE}, params.get("view", ""), self.actor),
+            "bulk_actions": visible(bulk_actions.of(LIST), self.actor),
             "field_groups": groups,
-            "chips": [
-                {
-                    "label": LeadFilters.filters[LeadFilters.aliases.get(name, name)].label,
-                    "value": self._shown(name, text, fields),
-                    "remove": f"?{urlencode({key: value for key, value in kept.items() if key != name}, doseq=True)}",
-                }
-                for name, text in applied.items()
-                if name != "search"
-            ],
+            "chips": [{**chip, "remove": without(chip["name"])} for chip in controls.chips(applied)],
             "search": params.get("search", ""),
-            "all_columns": [(code, column.heading) for code, column in COLUMNS.items()],
+            "all_columns": [
+                {"code": code, "heading": offered[code].heading, "on": code in columns}
+                for code in [*columns, *(code for code in offered if code not in columns)]
+            ],
             "sorts": [
                 {
                     "label": item.label,
@@ -148,43 +182,23 @@ class LeadListPage(Page):
                 }
                 for name, item in SORTS.items()
             ],
+            "groupings": [(code, item.label) for code, item in GROUPINGS.items()],
+            "group": params.get("group", ""),
             "can_import": self.actor.can(IMPORT),
             "can_delete": self.actor.can(DELETE),
+            "can_change": self.actor.can(CHANGE),
+            "can_export": self.actor.can(EXPORT),
             # What each of the two forms over the list passes on for the other.
             "kept_by_filters": [
-                ("sort", params.get("sort", "")),
-                *(("col", code) for code in kept.get("col", ())),
-                *((name, kept[name]) for name in _OF_OPERATIONS if name in kept),
+                *((name, params.get(name, "")) for name in ("sort", "view", "group")),
+                *((name, value) for name in ("col", "w") for value in kept.get(name, ())),
+                *controls.besides(applied, groups),
             ],
-            "kept_by_columns": [(name, text) for name, text in params.items() if text and name not in ("col", "cursor", "shown")],
+            "kept_by_columns": [
+                *((name, value) for name, value in kept.items() if name not in ("col", "w")),
+                *(("w", value) for value in kept.get("w", ())),
+            ],
         }
-
-    def _control(self, name: str, params: dict[str, str]) -> dict[str, Any]:
-        rule = LeadFilters.filters[name]
-        choices: Iterable[tuple[str, Any]] = rule.choices() if rule.choices else ()
-        return {"name": name, "label": rule.label, "control": rule.control, "value": params.get(name, ""), "choices": list(choices)}
-
-    def _shown(self, name: str, text: str, fields: list[dict[str, Any]]) -> str:
-        real = LeadFilters.aliases.get(name, name)
-        if real in _OF_OPERATIONS:
-            return self._operation(text)
-        labels = next(({str(code): str(label) for code, label in field["choices"]} for field in fields if field["name"] == real), {})
-        return ", ".join(labels.get(word.strip(), word.strip()) for word in text.split(","))
-
-    def _operation(self, text: str) -> str:
-        """An operation by its title, where the actor may see it."""
-        found = operations_visible_to(self.actor).filter(pk=self._number(text)).first()
-        return found.title if found else f"#{text}"
-
-    def _views(self, params: dict[str, str]) -> list[dict[str, Any]]:
-        given = {name: text for name, text in params.items() if text and name not in ("cursor", "shown", "col", "page")}
-        views = built_in_views()
-        for view in views:
-            view["url"] = f"/leads?{urlencode(view['query'])}" if view["query"] else "/leads"
-            view["active"] = given == view["query"]
-        if not any(view["active"] for view in views):
-            views[0]["active"], views[0]["changed"] = True, True
-        return views
 
     def _sort(self, text: str) -> tuple[str, bool]:
         name = text.lstrip("-")
@@ -194,6 +208,40 @@ class LeadListPage(Page):
 
     def _number(self, text: str) -> int:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def _columns(codes: Iterable[str], offered: dict[str, Column]) -> dict[str, Column]:
+    """The columns asked for that there are, in the order asked for."""
+    chosen = [code for code in dict.fromkeys(codes) if code in offered] or SHOWN
+    return {code: offered[code] for code in chosen}
+
+
+def _widths(given: Iterable[str], codes: set[str]) -> dict[str, int]:
+    """Widths as the address gives them, `company:220`, of the columns shown."""
+    widths = {}
+    for text in given:
+        code, _colon, size = text.partition(":")
+        if code in codes and size.isascii() and size.isdigit() and NARROWEST <= int(size[:9]) <= WIDEST:
+            widths[code] = int(size)
+    return widths
+
+
+def _kept(params: dict[str, str], columns: Iterable[str], widths: dict[str, int]) -> dict[str, Any]:
+    """The state of the list for its address: without the place in it, and columns only where they are not the usual ones."""
+    kept: dict[str, Any] = {name: text for name, text in params.items() if name not in ("cursor", "shown", *_OWN) and text}
+    if list(columns) != list(SHOWN):
+        kept["col"] = list(columns)
+    if widths:
+        kept["w"] = [f"{code}:{size}" for code, size in widths.items()]
+    return kept
+
+
+def _moved(codes: list[str], code: str, step: int) -> list[str]:
+    """The columns with one a place further."""
+    if code in codes:
+        place = codes.index(code)
+        codes.insert(max(0, place + step), codes.pop(place))
+    return codes
 
 
 def follow_up_choices() -> list[tuple[str, str, timedelta]]:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from crm.actors import Actor
 from crm.errors import NotFound
 from crm.events.bus import publish
+from crm.registry import kept_apart
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
 from leads.events import LeadsDeleted, LeadsPurged, LeadsRestored
@@ -71,7 +72,7 @@ def purge_bin() -> int:
     for tenant_id in Tenant.objects.values_list("pk", flat=True):
         while True:
             with tenant_scope(tenant_id, by=Actor.system(tenant_id=tenant_id)):
-                old = Lead.objects.filter(deleted_at__lt=before).order_by("deleted_at", "pk")
+                old = _not_apart(Lead.objects.filter(deleted_at__lt=before)).order_by("deleted_at", "pk")
                 ids = tuple(old.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:_PURGED_AT_ONCE])
                 _purge(ids)
             purged += len(ids)
@@ -93,4 +94,11 @@ def _purge(ids: tuple[int, ...]) -> None:
 def binned_leads(actor: Actor) -> LeadQuerySet:
     """What the actor could see of the last 30 days' deleted leads, newest first."""
     since = timezone.now() - KEPT_FOR
-    return leads_visible_to(actor, with_deleted=True).filter(deleted_at__gte=since).order_by("-deleted_at", "-pk")
+    return _not_apart(leads_visible_to(actor, with_deleted=True).filter(deleted_at__gte=since)).order_by("-deleted_at", "-pk")
+
+
+def _not_apart(leads: LeadQuerySet) -> LeadQuerySet:
+    """Without those that another app still needs, such as the ones merged into others."""
+    for needed in kept_apart.of("leads.Lead"):
+        leads = leads.exclude(pk__in=needed())
+    return leads

@@ -77,8 +77,8 @@ function refresh(scope) {
   if (matching && count < rows.length) matching.checked = false;
   const label = one("[data-select-count]", scope);
   if (!label) return;
-  const number = matching?.checked ? Number(matching.dataset.total) : count;
-  const text = label.dataset.text.replace("%n", number.toLocaleString(document.documentElement.lang));
+  const total = matching?.checked ? matching.dataset.total : String(count);
+  const text = total === "" ? label.dataset.textAll : label.dataset.text.replace("%n", Number(total).toLocaleString(document.documentElement.lang));
   if (label.textContent !== text) { label.textContent = text; if (count) announce(text); }
 }
 

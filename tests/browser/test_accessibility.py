@@ -5,14 +5,24 @@ from axe_playwright_python.sync_playwright import Axe
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from crm.actors import Door
+from crm.actors import Actor, Door
 from crm.identity.models import ApiKey, Invitation, Role
 from crm.identity.services.passwords import reset_token
 from crm.operations import runner
+from crm.operations.models import Operation
+from crm.savedviews.services import ViewSettings, save_view
+from crm.tenancy.models import Tenant
+from duplicates.models import DuplicateGroup
+from duplicates.services.checking import refresh_leads
+from duplicates.services.scanning import scanned_by
+from enrichment.models import ProviderSettings
+from enrichment.services.enriching import enrich_leads
+from enrichment.services.settings import Wanted, save_provider
 from leads.models import Lead, LeadShare
 from leads.services.imports import check_import, draft_import, start_import
 from tests.contract.walk import all_routes
-from tests.factories import acting, make_form, make_lead, make_team, make_tenant, make_user
+from tests.customobjects.parts import make_field
+from tests.factories import acting, inside, make_form, make_lead, make_team, make_tenant, make_user
 from tests.webhooks.inbox_parts import make_arrival, make_source
 
 VISITOR = (
@@ -29,7 +39,7 @@ VISITOR = (
 LEADS = (
     "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
     "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
-    "/leads/bin",
+    "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/views/leads/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
     "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
     "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/no-such-page",
 )  # fmt: skip
@@ -38,6 +48,9 @@ SETTINGS = (
     "/settings/invitations", "/settings/teams", "/settings/teams/new", "/settings/teams/{team}", "/settings/roles", "/settings/roles/new",
     "/settings/roles/{role}", "/settings/api-keys", "/settings/sources", "/settings/sources/new", "/settings/sources/{form}", "/settings/audit",
     "/settings/connections", "/settings/connections/new?kind=facebook", "/settings/connections/new?kind=webhook", "/settings/connections/new?kind=email",
+    "/settings/custom-fields", "/settings/custom-fields/new?kind=text", "/settings/custom-fields/new?kind=choice", "/settings/custom-fields/{custom_field}",
+    "/settings/enrichment", "/settings/enrichment/new", "/settings/enrichment/{provider}", "/settings/enrichment/{inference}",
+    "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/settings/duplicates",
     "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
 ADMIN = ("/admin/", "/admin/identity/user/", "/admin/leads/lead/")
@@ -54,11 +67,23 @@ RULES = {
 
 # Addresses that show no page of their own.
 NO_PAGE = {
+    "/leads/enrich": "takes a post",
+    "/duplicates/merges/{pk}/undo": "takes a post",
+    "/leads/bulk/edit": "takes a post",
+    "/leads/bulk/delete": "takes a post",
+    "/leads/bulk/export": "takes a post",
+    "/views/{pk}/save": "takes a post",
+    "/views/{pk}/delete": "takes a post",
     "/search/palette": "answers the palette's script",
     "/leads/count": "a piece of the list",
     "/leads/import/{pk}/run": "takes a post",
     "/leads/import/{pk}/discard": "takes a post",
     "/leads/{pk}/peek": "a piece beside the list",
+    "/leads/{pk}/enrich": "takes a post",
+    "/settings/enrichment/{pk}/action": "takes a post",
+    "/leads/exports/{pk}/download": "a file",
+    "/duplicates/decide": "takes a post",
+    "/duplicates/scan": "takes a post",
     "/leads/{pk}/move": "takes a post",
     "/leads/{pk}/follow-up": "takes a post",
     "/leads/{pk}/delete": "takes a post",
@@ -68,6 +93,7 @@ NO_PAGE = {
     "/arrivals/replay": "takes a post",
     "/arrivals/{pk}/replay": "takes a post",
     "/settings/connections/{pk}/action": "takes a post",
+    "/settings/custom-fields/{pk}/action": "takes a post",
     "/settings/sessions/others/end": "takes a post",
     "/settings/sessions/{id}/end": "takes a post",
     "/settings/users/{id}/change": "takes a post",
@@ -97,6 +123,34 @@ def test_table_of_pages_is_complete():
     assert set(NO_PAGE) <= routes
 
 
+def make_providers(lead: Lead, by: Actor) -> tuple[ProviderSettings, ProviderSettings]:
+    """A service that is not in use, the built-in provider, and what it found about a lead."""
+    options = {"url": "https://people.example/?email={email}", "rules": "industry -> industry"}
+    provider = save_provider(provider=None, wanted=Wanted(name="People", is_active=False, options=options), by=by)
+    enrich_leads(lead_ids=[lead.pk], by=by)
+    return provider, ProviderSettings.objects.get(kind="inference")
+
+
+def similar_pair(tenant: Tenant) -> int:
+    """Two leads that are one, and the id of their group."""
+    twins = [make_lead(tenant, first_name=name, last_name="Leighton", email="leighton@acme.example") for name in ("Annabel", "Anabel")]
+    with inside(tenant.pk):
+        refresh_leads(lead_ids=[lead.pk for lead in twins], by=scanned_by(tenant.pk))
+        return DuplicateGroup.objects.get().pk
+
+
+def make_imports(by: Actor) -> tuple[Operation, Operation, Operation]:
+    """An import that is begun, a draft with mended rows, and the draft's check."""
+    operation = start_import(file=ContentFile(b"Name,Email\nZoe,zoe@acme.example\nBad,bad\n", name="people.csv"), by=by)
+    draft = draft_import(file=ContentFile(b"Name,Email,Budget\nYan,yan@acme.example,1\nBad,bad,\nWorse,@,3\n", name="more.csv"), by=by)
+    draft.params["edits"] = {"4": {"Email": "worse@acme.example"}}
+    draft.save()
+    check = check_import(operation=draft, by=by)
+    draft.params["edits"] = {"2": None, "4": {"Email": "worst@acme.example"}}
+    draft.save()
+    return operation, draft, check
+
+
 @pytest.fixture
 def world(committed_db):
     """A tenant with something on every page."""
@@ -110,7 +164,7 @@ def world(committed_db):
         make_lead(
             tenant, first_name=f"Lead{number}", status=status, owner=(rep, None)[number % 2], priority=number % 4 + 1, score=number * 20
         )
-    make_lead(tenant, first_name="Ann", email="ann@acme.example")
+    other = make_lead(tenant, first_name="Ann", email="ann@acme.example")
     make_lead(tenant, first_name="Gone", deleted_at=now)
     team, form = make_team(tenant, rep), make_form(tenant, tags=["fair"])
     source, mailbox = make_source(tenant), make_source(tenant, kind="email", name="Sales")
@@ -120,24 +174,18 @@ def world(committed_db):
     with acting(admin) as by:
         Lead.objects.filter(pk=lead.pk).update(company="Northwind Labs")
         LeadShare.objects.create(lead=lead, team=team)
+        provider, inference = make_providers(lead, by)
+        view = save_view(view=None, list_name="leads", wanted=ViewSettings(name="Hot", query={"status": "new"}), by=by)
         role = Role.objects.get(code="sales_rep")
         Invitation.objects.create(email="new@acme.example", role=role, invited_by=admin, expires_at=now)
         ApiKey.objects.create(tenant=tenant, user=admin, name="Sync", prefix="smk_abcdefgh", secret_hash="x")
-        operation = start_import(
-            file=ContentFile(b"Name,Email\nZoe,zoe@acme.example\nBad,bad\n", name="people.csv"), by=by.through(Door.PAGE)
-        )
-        draft = draft_import(
-            file=ContentFile(b"Name,Email,Budget\nYan,yan@acme.example,1\nBad,bad,\nWorse,@,3\n", name="more.csv"), by=by.through(Door.PAGE)
-        )
-        draft.params["edits"] = {"4": {"Email": "worse@acme.example"}}
-        draft.save()
-        check = check_import(operation=draft, by=by.through(Door.PAGE))
-        draft.params["edits"] = {"2": None, "4": {"Email": "worst@acme.example"}}
-        draft.save()
+        operation, draft, check = make_imports(by.through(Door.PAGE))
     runner.run(operation.pk)
     runner.run(check.pk)
     ids = {
         "lead": lead.pk,
+        "other": other.pk,
+        "view": view.pk,
         "operation": operation.pk,
         "draft": draft.pk,
         "row": 3,
@@ -146,8 +194,12 @@ def world(committed_db):
         "role": role.pk,
         "form": form.pk,
         "source": source.pk,
+        "provider": provider.pk,
+        "inference": inference.pk,
+        "custom_field": make_field(tenant, "choice", label="Deal heat", visible_to=["manager"]).pk,
         "mailbox": mailbox.pk,
         "arrival": failed.pk,
+        "group": similar_pair(tenant),
         "token": reset_token(rep),
     }
     return admin, ids

@@ -12,6 +12,7 @@ from crm.tenancy.models import Tenant
 
 # What the fields do not tell: values that a constraint asks for.
 ASKED_FOR: dict[str, dict[str, Any]] = {
+    "customobjects.FieldDefinition": {"key": "field"},
     "leads.LeadShare": {"team": None},
 }
 OPTIONAL_LINKS = {"leads.LeadShare": {"user"}}

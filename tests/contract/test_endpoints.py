@@ -23,6 +23,8 @@ from crm.identity.services.registration import make_code
 from crm.identity.services.signin import Client as Sender
 from crm.identity.services.signin import issue_tokens, open_session
 from crm.tenancy.models import Tenant
+from duplicates.services.checking import refresh_leads
+from duplicates.services.scanning import scanned_by
 from leads.models import Lead
 from tests.factories import PASSWORD, acting, inside, make_lead, make_session, make_team, make_tenant, make_user
 
@@ -84,6 +86,7 @@ class World:
     admin: User
     colleague: User
     lead: Lead
+    double: Lead
     others: dict[str, Any] = field(default_factory=dict)
 
 
@@ -111,8 +114,8 @@ def world(db, settings) -> World:
     lead = make_lead(
         tenant, first_name="John", last_name="Smith", email="john@techcorp.example", phone="(212) 555-0123", owner=admin, **common
     )
-    make_lead(tenant, first_name="Johnny", last_name="Smith", email="john@techcorp.example", **common)
-    return World(tenant=tenant, admin=admin, colleague=colleague, lead=lead)
+    double = make_lead(tenant, first_name="Johnny", last_name="Smith", email="john@techcorp.example", **common)
+    return World(tenant=tenant, admin=admin, colleague=colleague, lead=lead, double=double)
 
 
 # --- how each is called: its parameters, query and body ---
@@ -157,6 +160,15 @@ def _further_role(world: World) -> Call:
     return Call(ids={"id": world.colleague.pk, "roleId": support.pk})
 
 
+def _similar(world: World) -> Call:
+    make_lead(world.tenant, first_name="Jon", last_name="Peterson", email="jp@home.example", company="Brightwater Labs")
+    make_lead(world.tenant, first_name="John", last_name="Peterson", email="peterson@mail.example", company="Brightwaters Labs")
+    with inside(world.tenant.pk):
+        leads = list(Lead.objects.order_by("pk").values_list("pk", flat=True))
+        refresh_leads(lead_ids=leads, by=scanned_by(world.tenant.pk))
+    return Call(query={"threshold": "0.8", "limit": "100", "auto_merge_threshold": "0.95", "include_suggestions": "true"})
+
+
 def _lead(**body: Any) -> Callable[[World], Call]:
     return lambda world: Call(ids={"id": world.lead.pk}, body=body)
 
@@ -181,6 +193,11 @@ def _facebook(world: World) -> Call:
     body = {"object": "page", "entry": [{"id": "PAGE_ID", "time": 1718033000000, "changes": [{"field": "leadgen", "value": value}]}]}
     digest = hmac.new(settings.FB_APP_SECRET.encode(), orjson.dumps(body), hashlib.sha256).hexdigest()
     return Call(body=body, headers={"HTTP_X_HUB_SIGNATURE_256": f"sha256={digest}"})
+
+
+def _enrich(world: World) -> Call:
+    options = {"maxConcurrent": 5, "skipIfRecentlyEnriched": True, "enrichmentCacheHours": 24}
+    return Call(body={"lead_ids": [world.lead.pk], "options": options})
 
 
 def _plain(**body: Any) -> Callable[[World], Call]:
@@ -229,6 +246,30 @@ CALLS: dict[str, Callable[[World], Call]] = {
     ),
     "S0-02": lambda world: Call(ids={"id": world.lead.pk}, query={"include_timeline": "true", "include_duplicates": "true"}),
     "S0-03": lambda world: Call(body={**_NEW_LEAD, "assigned_to": world.colleague.pk}),
+    "S0-07": lambda world: Call(
+        body={
+            "lead_ids": [world.lead.pk],
+            "updates": {"status": "Qualified", "priority": "High", "assigned_to": world.colleague.pk},
+            "options": {"skip_validation": False, "recalculate_scores": True},
+        }
+    ),
+    "S0-08": lambda world: Call(
+        body={"lead_ids": [world.lead.pk], "options": {"hard_delete": False, "reason": "Data cleanup - outdated leads"}}
+    ),
+    "S0-09": _similar,
+    "S0-10": lambda world: Call(
+        body={
+            "source_lead_id": world.double.pk,
+            "target_lead_id": world.lead.pk,
+            "preview": False,
+            "merge_rules": {
+                "prefer_source": ["tags", "notes"],
+                "prefer_target": ["created_at"],
+                "combine": ["tags", "notes"],
+                "max_value": ["score", "conversion_probability"],
+            },
+        }
+    ),
     "S0-06": lambda world: Call(
         body={
             "leads": [
@@ -255,6 +296,17 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S0-04": _lead(
         status="Qualified", priority="Critical", notes="Very interested", conversion_probability=0.75, next_follow_up="2024-01-20T14:00:00Z"
     ),
+    "S0-13": lambda world: Call(
+        query={
+            "format": "json",
+            "filters": '{"status": ["new", "qualified"], "priority": "High"}',
+            "fields": "id,name,email",
+            "include_deleted": "true",
+            "include_activities": "true",
+            "max_records": "10000",
+        }
+    ),
+    "S0-14": _enrich,
     "S1-01": _register,
     "S1-02": _LOGIN,
     "S1-03": _verify,
@@ -293,6 +345,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S4-047": _plain(page_url="https://example.com/p", answers={"name": "Jane Roe", "email": "jane@web.example"}),
     "S4-048": _plain(**{"from": "Jane Roe <jane@mail.example>", "subject": "Prices", "text": "Please call me."}),
     "S4-049": _plain(network="linkedin", handle="jane.roe", message="Interesting!"),
+    "S4-050": _enrich,
     "S4-196": _refresh,
     "S4-199": _LOGIN,
     "S4-201": _register,
@@ -415,7 +468,7 @@ def test_documented_request_is_answered_with_the_documented_keys(endpoint, slash
         # Facebook's own rule: its challenge, and nothing else.
         assert (answer.content, answer.headers["Content-Type"]) == (b"1158201444", "text/plain; charset=utf-8")
         return
-    body = answer.json()
+    body = orjson.loads(b"".join(answer.streaming_content)) if answer.streaming else answer.json()
     assert body["success"] is True
     if endpoint.id not in ("S1-53", "S1-54"):
         assert set(body["meta"]) >= {"timestamp", "version", "requestId"}

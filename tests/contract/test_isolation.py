@@ -10,18 +10,22 @@ from psycopg import sql
 from crm.identity.enums import SessionKind
 from crm.identity.models import ApiKey, Invitation, Role, User
 from crm.operations.models import Operation
+from crm.savedviews.models import SavedView
 from crm.tenancy.fields import TenantForeignKey
 from crm.tenancy.inspection import inspect_walls, unled_indexes
 from crm.tenancy.managers import TenantManager
 from crm.tenancy.scope import NoTenantOpen, WrongTenant, tenant_scope
 from crm.tenancy.walls import CONDITION, POLICY, UNPOLICED, policed_models, tenant_models
+from duplicates.models import DuplicateGroup, Merge
+from enrichment.models import ProviderSettings
 from leads.models import Arrival
 from tests.contract.rows import RowMaker
 from tests.contract.walk import Route, all_routes
+from tests.customobjects.parts import make_field
 from tests.factories import acting, make_form, make_lead, make_session, make_team, make_user
 from webhooks.models import Source
 
-OWN_APPS = ("crm.", "audit", "leads", "scoring", "webhooks", "demo")
+OWN_APPS = ("crm.", "audit", "enrichment", "leads", "duplicates", "scoring", "webhooks", "demo")
 
 # Models of the product that belong to no tenant.
 TENANTLESS = {
@@ -57,7 +61,13 @@ UNLED = {
 }
 
 # What must be set beside a key so that no other constraint speaks first.
-BESIDE = {"leads.LeadShare.team": ", user_id = NULL"}
+BESIDE = {
+    "leads.LeadShare.team": ", user_id = NULL",
+    "duplicates.DuplicatePair.first": ", second_id = 9223372036854775807",
+    "duplicates.DuplicatePair.second": ", first_id = 0",
+    "duplicates.Decision.first": ", second_id = 9223372036854775807",
+    "duplicates.Decision.second": ", first_id = 0",
+}
 
 
 def named(model: type[models.Model]) -> str:
@@ -266,6 +276,7 @@ PUBLIC = {
     "webhooks/website": "websites post here",
     "webhooks/facebook": "Facebook posts here and signs what it posts",
     "webhooks/in/{key}": "other systems post here; the address is the secret",
+    "leads/export/download/{token}": "the signed link is the secret, and expires",
     "webhooks/email/{key}": "mail providers post here; the address is the secret",
 }
 PUBLIC_PAGES = {
@@ -318,17 +329,31 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         invitation = Invitation.objects.create(email="new@next-door.example", role=role, expires_at=lead.created_at)
         key = ApiKey.objects.create(tenant=home, user=mallory, name="theirs", prefix="smk_x", secret_hash="x")
         operation = Operation.objects.create(kind="leads.import", title="theirs", created_by=mallory)
+        merge = Merge.objects.create(winner=lead, loser=make_lead(home))
+        view = SavedView.objects.create(list_name="leads", name="theirs", owner=mallory, audience="everyone")
         source = Source.objects.create(tenant=home, kind="webhook", name="theirs")
         arrival = Arrival.objects.create(tenant=home, platform_key="api", source_lead_id="theirs", processing_status="failed")
+        group = DuplicateGroup.objects.create(tenant=home, similarity=0.9, size=2)
+        provider = ProviderSettings.objects.create(tenant=home, kind="http", name="theirs")
+    # A link of nobody: a real one is open to whoever holds it.
+    signed = "sm_of_nobody"
+    custom_field = make_field(home)
     return {
+        "custom-fields": {"id": custom_field.pk},
+        "settings/custom-fields": {"pk": custom_field.pk},
         "users": {"id": colleague.pk, "role_id": role.pk},
         "users/teams": {"id": team.pk, "user_id": colleague.pk},
         "roles": {"id": role.pk},
         "api-keys": {"id": key.pk},
         "tenants": {"id": home.pk},
+        "leads/merges": {"id": merge.pk},
+        "duplicates/merges": {"pk": merge.pk},
+        "views": {"id": view.pk, "pk": view.pk, "list_name": "of-nobody"},
         "operations": {"id": operation.pk, "pk": operation.pk},
         "imports": {"id": operation.pk},
         "leads": {"id": lead.pk, "pk": lead.pk, "name": "company"},
+        "leads/export": {"token": signed},
+        "leads/exports": {"pk": operation.pk},
         "leads/import": {"pk": operation.pk, "row": 2},
         "auth/sessions": {"id": session.pk},
         "settings/users": {"id": colleague.pk},
@@ -340,6 +365,8 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "settings/sources": {"pk": form.pk},
         "arrivals": {"id": arrival.pk, "pk": arrival.pk},
         "sources": {"id": source.pk},
+        "duplicates": {"pk": group.pk},
+        "settings/enrichment": {"pk": provider.pk},
         "settings/connections": {"pk": source.pk},
         "webhooks": {"key": "sms_of_nobody"},
     }

@@ -1,23 +1,22 @@
-"""The filters and sorts of leads: one set for the page, the API, and whatever else lists leads."""
+"""The filters of leads, and what nested conditions over them may name: one set for the page, the API and whatever else lists leads."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from django.db import connection
-from django.db.models import BooleanField, F, Func, Q, Sum, Value
+from django.db.models import Q
 
 from audit.selectors import changed_by_operation
 from crm.actors import Actor
 from crm.conditions import ConditionField
 from crm.filters import (
+    CONDITIONS,
     ChoiceFilter,
     DateFilter,
     Filter,
     FilterSet,
     FlagFilter,
     IdFilter,
+    IdsFilter,
     MatchFilter,
     Narrowing,
     NumberFilter,
@@ -26,91 +25,14 @@ from crm.filters import (
     split_words,
 )
 from crm.identity.selectors import active_users
-from crm.listing import Listing, Position, Sort, TextCondition
+from crm.listing import TextCondition
 from crm.normal import clean_text
 from crm.words import word_key
 from leads.enums import COMPANY_SIZES, Platform, Priority, canonical_source, read_priority
-from leads.models import Lead, LeadCount, LeadStatus
-from leads.permissions import SEE_ALL, VIEW
-from leads.selectors import branches_visible_to, distinct_values, shared_branches, vocabulary
-
-SORTS = {
-    sort.name: sort
-    for sort in (
-        Sort(name="created_at", column="created_at", label="Created"),
-        Sort(name="updated_at", column="updated_at", label="Changed"),
-        Sort(name="score", column="score", label="Score"),
-        Sort(name="conversion_probability", column="conversion_probability", label="Probability", nullable=True),
-        Sort(name="next_follow_up", column="next_follow_up_at", label="Next follow-up", nullable=True),
-        Sort(name="last_contact", column="last_contact_at", label="Last contact", nullable=True),
-        Sort(name="name", column="name_key", label="Name"),
-        Sort(name="company", column="company_key", label="Company"),
-        Sort(name="priority", column="priority", label="Priority"),
-    )
-}
-# Offered to nobody: the order in which work goes through a list.
-_BY_ID = Sort(name="id", column="id", label="")
-
-
-# --- search ---
-
-
-def search_query(text: str) -> str | None:
-    """Turn what somebody types into a tsquery: every word a prefix, a phone in any notation its digits. None: nothing to find."""
-    text = clean_text(text)[:200]
-    digits = re.sub(r"[^0-9]", "", text)
-    if len(digits) >= 3 and not re.sub(r"[0-9\s().+/-]", "", text):
-        # A leading zero is a trunk prefix that the stored form lacks, or the beginning of the last digits.
-        return " | ".join(f"{part}:*" for part in dict.fromkeys((digits.lstrip("0"), digits)) if part)
-    terms = []
-    for word in text.split()[:12]:
-        if "@" in word and not word.startswith("@"):
-            terms.append(_quoted(word.lower()))
-        else:
-            terms.extend(_quoted(part) for part in re.findall(r"\w+", _fold(word)))
-    return " & ".join(terms) or None
-
-
-def _quoted(lexeme: str) -> str:
-    safe = lexeme.replace("\\", "").replace("'", "''")[:200]
-    return f"'{safe}':*"
-
-
-def _fold(word: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT crm_fold(%s)", [word])
-        return str(cursor.fetchone()[0])
-
-
-def search_condition(text: str) -> TextCondition | None:
-    query = search_query(text)
-    if query is None:
-        return None
-    rows = Func(F("search"), Value(query), template="(%(expressions)s::tsquery)", arg_joiner=" @@ ", output_field=BooleanField())
-    return TextCondition(
-        rows=rows,
-        candidates=lambda most: _ask("SELECT leads_search_ids(%s::tsquery, %s)", [query, most]),
-        count=lambda owner_id: _ask("SELECT leads_search_count(%s::tsquery, %s)", [query, owner_id]),
-    )
-
-
-def tag_condition(tags: list[str]) -> TextCondition | None:
-    if not tags:
-        return None
-    return TextCondition(
-        rows=Q(tags__contains=tags),
-        candidates=lambda most: _ask("SELECT leads_tagged_ids(%s::varchar[], %s)", [tags, most]),
-        count=lambda owner_id: _ask("SELECT leads_tagged_count(%s::varchar[], %s)", [tags, owner_id]),
-    )
-
-
-def _ask(sql: str, params: list[Any]) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchone()[0]
-
-
-# --- filters ---
+from leads.filters.custom import CustomFilters, custom_condition_fields, with_custom_fields
+from leads.filters.matching import fold, search_condition, tag_condition
+from leads.models import Lead, LeadStatus
+from leads.selectors import distinct_values, vocabulary
 
 
 def _read_priority(word: str) -> int:
@@ -159,8 +81,12 @@ def _grade(word: str) -> str:
 
 
 class LeadFilters(FilterSet):
-    """Every filter of S0-01 and S1-04, under both documents' names."""
+    """Every filter of S0-01 and S1-04, under both documents' names, and those of custom fields.
 
+    `seen_by` makes it those of an actor; by itself it knows the custom fields that everybody may see.
+    """
+
+    actor: ClassVar[Actor | None] = None
     filters: ClassVar[Mapping[str, Filter]] = {
         "search": MatchFilter(label="Search", read=str, build=search_condition),
         "status": StatusFilter(label="Status", choices=_status_choices, control="choice"),
@@ -191,6 +117,7 @@ class LeadFilters(FilterSet):
         "created_after": DateFilter(label="Created from", column="created_at", lookup="gte"),
         "created_before": DateFilter(label="Created until", column="created_at", lookup="lt"),
         "follow_up": FlagFilter(label="Follow-up due", when_true=Q(next_follow_up_at__isnull=False)),
+        "ids": IdsFilter(label="Selected", column="pk"),
         "operation": IdFilter(label="Made by operation", column="operation_id"),
         "changed_by": IdFilter(label="Changed by operation", condition=lambda pk: Q(pk__in=changed_by_operation(Lead, pk))),
         "follow_up_before": DateFilter(label="Follow-up until", column="next_follow_up_at", lookup="lt"),
@@ -203,8 +130,24 @@ class LeadFilters(FilterSet):
     }
 
     @classmethod
+    def seen_by(cls, actor: Actor) -> "type[LeadFilters]":
+        """These filters with those of the custom fields that an actor may see."""
+        return type("LeadFilters", (cls,), {"actor": actor})
+
+    @classmethod
+    def all_filters(cls) -> Mapping[str, Filter]:
+        return CustomFilters(cls.filters, cls.actor)
+
+    @classmethod
     def condition_fields(cls) -> Mapping[str, ConditionField]:
-        return _CONDITION_FIELDS
+        return {**_CONDITION_FIELDS, **custom_condition_fields(cls.actor)}
+
+    @classmethod
+    def read(cls, data: Mapping[str, str], *, me: int | None = None) -> Narrowing:
+        narrowing = super().read(data, me=me)
+        if CONDITIONS in narrowing.applied:
+            narrowing.q = with_custom_fields(narrowing.q, cls.actor)
+        return narrowing
 
 
 def _statuses_named(words: Sequence[Any]) -> Q:
@@ -230,7 +173,7 @@ def _choice(label: Any, column: str, read: Callable[[str], Any], filter_name: st
 
 
 def _text(label: Any, column: str, *, folded: bool = False) -> ConditionField:
-    return ConditionField(label=label, kind="text", column=column, read=_fold if folded else None, blank=Q(**{column: ""}))
+    return ConditionField(label=label, kind="text", column=column, read=fold if folded else None, blank=Q(**{column: ""}))
 
 
 def _date(label: Any, column: str) -> ConditionField:
@@ -276,78 +219,3 @@ _CONDITION_FIELDS: dict[str, ConditionField] = {
     "status_changed_at": _date("In this status since", "status_changed_at"),
     "assigned_at": _date("Assigned", "assigned_at"),
 }
-
-# The facets the ledger of counts knows, and the column of it each filter means.
-_COUNTED = {"status", "priority", "assigned_to", "lead_source"}
-
-
-class LeadList:
-    """A list of leads as asked for: visible to the actor, filtered, sorted; paged by cursor or number, counted exactly."""
-
-    def __init__(
-        self, *, params: Mapping[str, str], actor: Actor, sort: str = "created_at", descending: bool = True, with_deleted: bool = False
-    ) -> None:
-        self.actor = actor
-        self.narrowing: Narrowing = LeadFilters.read(params, me=actor.user_id)
-        self.with_deleted = with_deleted
-        owners: list[str] | None = self.narrowing.values.get("assigned_to")
-        self.listing = Listing(
-            branches=[branch.filter(self.narrowing.q) for branch in branches_visible_to(actor, with_deleted=with_deleted, owners=owners)],
-            sort=SORTS[sort],
-            descending=descending,
-            texts=self.narrowing.texts,
-        )
-
-    def ids_after(self, after: int, most: int) -> list[int]:
-        """The ids of the list that are greater, in their order: how work goes through it, each row once."""
-        listing = replace(self.listing, sort=_BY_ID, descending=False)
-        return [pk for _, pk in listing.rows(most, Position(value=after, pk=after, in_nulls=False))]
-
-    @property
-    def in_ledger(self) -> bool:
-        """Whether the ledger knows all the facets asked for, so that the total costs next to nothing."""
-        plain = not self.narrowing.texts and not self.with_deleted and "lost_reason" not in str(self.narrowing.q)
-        return plain and set(self.narrowing.values) <= _COUNTED
-
-    def total(self) -> int:
-        """The exact number: from the ledger where it can tell, else counted."""
-        if self.in_ledger:
-            return self._total_from_ledger()
-        only_a_text = len(self.narrowing.texts) == 1 and len(self.narrowing.values) == 1
-        if only_a_text and not self.with_deleted and self.actor.can(VIEW):
-            mine = None if self.actor.can(SEE_ALL) else self.actor.user_id
-            return self.narrowing.texts[0].count(mine) + self._shared_total()
-        return self.listing.count()
-
-    def _total_from_ledger(self) -> int:
-        """The ledger counts by owner, so it knows a rep's own and the unassigned; what is shared is counted beside it."""
-        if not self.actor.can(VIEW):
-            return 0
-        condition = self._ledger_condition()
-        if not self.actor.can(SEE_ALL):
-            condition &= Q(owner_id=self.actor.user_id) | Q(owner_id=None)
-        return (LeadCount.objects.filter(condition).aggregate(n=Sum("leads"))["n"] or 0) + self._shared_total()
-
-    def _shared_total(self) -> int:
-        """How many leads of the list an actor sees only because they are shared. They are few."""
-        if self.actor.can(SEE_ALL):
-            return 0
-        branches = [branch.filter(self.narrowing.q) for branch in shared_branches(self.actor)]
-        for text in self.narrowing.texts:
-            branches = [branch.filter(text.rows) for branch in branches]
-        return sum(branch.order_by().count() for branch in branches)
-
-    def _ledger_condition(self) -> Q:
-        """The same condition on the ledger's columns: they bear the lead's own names but for the owner's."""
-        return _renamed(self.narrowing.q)
-
-
-def _renamed(condition: Q) -> Q:
-    children: list[Any] = []
-    for child in condition.children:
-        if isinstance(child, Q):
-            children.append(_renamed(child))
-        else:
-            column, value = cast("tuple[str, Any]", child)
-            children.append((column.replace("owner", "owner_id", 1), value))
-    return Q(*children, _connector=condition.connector, _negated=condition.negated)
