@@ -89,12 +89,16 @@ def links_of(operation: Operation) -> dict[str, str]:
 def counters_of(operation: Operation) -> list[dict[str, Any]]:
     """What the rows came to, and where they can be seen. They add up to the rows done."""
     own = f"/operations/{operation.pk}"
-    links = links_of(operation)
+    links, kind = links_of(operation), kind_of(operation)
+    labels = kind.labels if kind else {}
+    usual = (
+        ("created", _("Created"), "plus", links.get("created", "")),
+        ("updated", _("Updated"), "pencil", links.get("updated", "")),
+        ("skipped", _("Skipped"), "skip-forward", f"{own}?rows=skipped#rows"),
+        ("failed", _("Failed"), "circle-alert", f"{own}#rows"),
+    )
     return [
-        {"label": _("Created"), "value": operation.created, "icon": "plus", "url": links.get("created", "")},
-        {"label": _("Updated"), "value": operation.updated, "icon": "pencil", "url": links.get("updated", "")},
-        {"label": _("Skipped"), "value": operation.skipped, "icon": "skip-forward", "url": f"{own}?rows=skipped#rows"},
-        {"label": _("Failed"), "value": operation.failed, "icon": "circle-alert", "url": f"{own}#rows"},
+        {"label": labels.get(name, label), "value": getattr(operation, name), "icon": icon, "url": url} for name, label, icon, url in usual
     ]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -70,12 +70,14 @@ class Kind:
     """What a kind of operation is.
 
     `step` does the next chunk: it runs in one transaction and must follow the cursor alone. `undoable` kinds change records
-    whose history knows the operation. `links` answers pages that show what a counter counted, by the counter's name.
+    whose history knows the operation. `links` answers pages that show what a counter counted, by the counter's name; `labels`
+    name counters otherwise than usual, such as the rows that an export wrote.
     """
 
     step: Step
     undoable: bool = False
     links: Callable[[Operation], dict[str, str]] | None = None
+    labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 _kinds: dict[str, Kind] = {}
@@ -83,9 +85,16 @@ _kinds: dict[str, Kind] = {}
 KEPT_ROWS = 10_000
 
 
-def kind(name: str, step: Step, *, undoable: bool = False, links: Callable[[Operation], dict[str, str]] | None = None) -> None:
+def kind(
+    name: str,
+    step: Step,
+    *,
+    undoable: bool = False,
+    links: Callable[[Operation], dict[str, str]] | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> None:
     """Register a kind of operation."""
-    _kinds[name] = Kind(step=step, undoable=undoable, links=links)
+    _kinds[name] = Kind(step=step, undoable=undoable, links=links, labels=labels or {})
 
 
 def kind_of(operation: Operation) -> Kind | None:

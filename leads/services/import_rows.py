@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from crm.actors import Actor
@@ -22,8 +23,9 @@ from customobjects.services.uniqueness import holders, taken
 from customobjects.services.values import Cleaner, cleaner_for
 from leads.enums import Platform, read_priority
 from leads.permissions import ASSIGN, IMPORT
+from leads.selectors import Vocabulary, vocabulary
 from leads.services.drafts import RECORDS, LeadDraft, normalise
-from leads.services.intake import keys_of
+from leads.services.intake import keys_of, new_lead
 from leads.services.upsert import Entry, MatchBy, OnDuplicate
 
 CHUNK_ROWS = 2000
@@ -67,8 +69,10 @@ class Rules:
     region: str
     people: dict[str, int]
     may_assign: bool
-    user_id: int | None
     cleaner: Cleaner
+    words: Vocabulary
+    operation_id: int | None
+    by: Actor
 
 
 @dataclass(kw_only=True)
@@ -123,8 +127,10 @@ def rules_of(operation: Operation, actor: Actor) -> Rules:
         region=current_tenant().region,
         people=_people() if "owner" in operation.params["mapping"].values() else {},
         may_assign=actor.can(ASSIGN),
-        user_id=actor.user_id,
         cleaner=cleaner_for(model=RECORDS, by=actor),
+        words=vocabulary(),
+        operation_id=operation.pk,
+        by=actor,
     )
 
 
@@ -169,6 +175,10 @@ def _read_row(number: int, values: dict[str, str], rules: Rules, read: ChunkOfRo
     try:
         entry = entry_of(values, rules)
         normalise(entry.draft, region=rules.region, strict=True, cleaner=rules.cleaner)
+        # Made here, so that the database does not wait for it. What only a new lead must have is asked when it becomes one.
+        made = None
+        if not entry.draft.missing:
+            made = new_lead(draft=entry.draft, words=rules.words, now=timezone.now(), operation_id=rules.operation_id, by=rules.by)
     except _BadCell as error:
         read.errors.append(RowError(row=number, field=error.field, message=str(error), values=values))
     except InvalidInput as refusal:
@@ -177,7 +187,7 @@ def _read_row(number: int, values: dict[str, str], rules: Rules, read: ChunkOfRo
     else:
         if entry.draft.missing:
             entry.draft.missing = _coded(entry.draft.missing, rules)
-        read.entries.append((number, values, entry))
+        read.entries.append((number, values, replace(entry, made=made)))
 
 
 def _code_of(name: str, rules: Rules) -> str:
@@ -271,7 +281,7 @@ def entry_of(values: dict[str, str], rules: Rules) -> Entry:
 def _owner(address: str, rules: Rules) -> int:
     if address not in rules.people:
         raise _BadCell("owner", "No active user has this e-mail or id.")
-    if not rules.may_assign and rules.people[address] != rules.user_id:
+    if not rules.may_assign and rules.people[address] != rules.by.user_id:
         raise _BadCell("owner", "You may not give leads to others.")
     return rules.people[address]
 

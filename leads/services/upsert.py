@@ -65,11 +65,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A normalised draft, the fields that its sender really gave, and the id of the lead it names, where it names one."""
+    """A normalised draft, the fields that its sender really gave, and the id of the lead it names, where it names one.
+
+    `made` is the draft's unsaved lead, where somebody has made it beforehand.
+    """
 
     draft: LeadDraft
     given: frozenset[str] = frozenset()
     lead_id: int | None = None
+    made: Lead | None = None
 
 
 @dataclass(kw_only=True)
@@ -164,7 +168,10 @@ class _Work:
 
     def _create(self, entry: Entry, keys: Sequence[str]) -> Outcome:
         try:
-            lead = new_lead(draft=entry.draft, words=self.words, now=self.now, operation_id=self.plan.operation_id, by=self.by)
+            # What a new lead lacks is said by making it.
+            lead = None if entry.draft.missing else entry.made
+            if lead is None:
+                lead = new_lead(draft=entry.draft, words=self.words, now=self.now, operation_id=self.plan.operation_id, by=self.by)
         except InvalidInput as refusal:
             return Outcome(problems=refusal.problems)
         self.created.append(lead)
