@@ -1,5 +1,6 @@
 """Refusals that users and integrators can act on. Doors turn them into their own shape; anything else is a bug."""
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,3 +60,8 @@ class TooManyRequests(DomainError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message, details={"retry_after": retry_after})
         self.retry_after = retry_after
+
+
+def is_out_of_space(error: BaseException | None) -> bool:
+    """Whether the disk, or somebody's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

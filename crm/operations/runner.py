@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from crm.actors import Actor, Door
-from crm.errors import DomainError
+from crm.errors import DomainError, is_out_of_space
 from crm.events import live, nudge
 from crm.identity.models import User
 from crm.identity.selectors import actor_for
@@ -138,6 +138,10 @@ def run(operation_id: int, *, seconds: float = math.inf) -> None:
         # The database went away or broke off the work; the chunk left nothing behind. The lease runs out and the sweep goes on from there.
         log.warning("operation_interrupted", operation=operation_id, error=str(error))
     except Exception as error:
+        if is_out_of_space(error):
+            # As when the database goes away: once there is room again, the sweep goes on from the last commit.
+            log.warning("operation_waits_for_room", operation=operation_id, error=str(error))
+            return
         log.exception("operation_failed", operation=operation_id)
         _fail(tenant_id, operation_id, f"Stopped by an error: {type(error).__name__}. Everything before it is kept.")
 

@@ -15,7 +15,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from crm.errors import DomainError, InvalidInput, TooManyRequests
+from crm.errors import DomainError, InvalidInput, TooManyRequests, is_out_of_space
 from crm.rest.envelope import CrmSurface, Problem
 
 log = structlog.get_logger(__name__)
@@ -85,6 +85,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(
                 status=503, code="TEMPORARILY_UNAVAILABLE", message="The database is busy. Please try again.", headers={"Retry-After": "5"}
             )
+        case OSError() if is_out_of_space(error):
+            message = "There is no room to store this just now. Nothing was kept; please try again later."
+            return Problem(status=507, code="INSUFFICIENT_STORAGE", message=message, headers={"Retry-After": "60"})
     return Problem(status=500, code="INTERNAL_ERROR", message="Something went wrong on our side.")
 
 

@@ -7,6 +7,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from crm.errors import is_out_of_space
 from crm.rest.envelope import CrmSurface, Problem
 
 _TEXTS = {
@@ -15,6 +16,7 @@ _TEXTS = {
     404: ("NOT_FOUND", "Not found."),
     500: ("INTERNAL_ERROR", "Something went wrong on our side."),
     503: ("TEMPORARILY_UNAVAILABLE", "The database is busy. Please try again."),
+    507: ("INSUFFICIENT_STORAGE", "There is no room to store this just now. Nothing was kept; please try again later."),
 }
 
 
@@ -39,11 +41,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    # Django hands no exception over, but calls this while handling it. A database that is away is no bug and passes.
-    if not isinstance(sys.exc_info()[1], OperationalError):
-        return _answer(request, 500)
-    answer = _answer(request, 503)
-    answer["Retry-After"] = "5"
+    # Django hands no exception over, but calls this while handling it. A database that is away is no bug and passes, as a full disk does.
+    error = sys.exc_info()[1]
+    status, pause = (503, "5") if isinstance(error, OperationalError) else (507, "60") if is_out_of_space(error) else (500, "")
+    answer = _answer(request, status)
+    if pause:
+        answer["Retry-After"] = pause
     return answer
 
 
