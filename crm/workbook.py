@@ -36,7 +36,8 @@ def write_sheet(path: str, sheet: str, most_columns: int) -> str:
 
     workbook = CalamineWorkbook.from_path(path)
     if sheet and sheet not in workbook.sheet_names:
-        return f"The workbook has no sheet named {sheet[:80]}."
+        names = ", ".join(workbook.sheet_names)
+        return f"The workbook has no sheet named {sheet[:80]}. It has: {names[:300]}."
     if not workbook.sheet_names:
         return "The workbook has no sheet."
     rows = workbook.get_sheet_by_name(sheet or workbook.sheet_names[0])

@@ -158,6 +158,7 @@ class UploadIn(serializers.Serializer[Any]):
     """The parts of the multipart body; `settings` is the JSON of an ImportIn."""
 
     file = serializers.FileField()
+    sheet = serializers.CharField(required=False, help_text="Of a workbook; the first unless named")
     settings = serializers.CharField(required=False)
     start = serializers.BooleanField(required=False, help_text="Start at once; else the import waits as a draft")
 
@@ -235,7 +236,8 @@ class ImportsView(ImportBase):
             settings = orjson.loads(request.data.get("settings") or "{}")
         except orjson.JSONDecodeError as error:
             raise InvalidInput({"settings": [f"Not valid JSON: {error}"]}) from None
-        operation = self.configured(draft_import(file=file, by=self.actor), settings)
+        sheet = str(request.data.get("sheet") or "")[:200]
+        operation = self.configured(draft_import(file=file, sheet=sheet, by=self.actor), settings)
         if str(request.data.get("start", "")).lower() in ("true", "1", "yes", "on"):
             return success(request, operation_out(run_import(operation=operation, by=self.actor)), status=202)
         return success(request, draft_out(operation), status=201)

@@ -82,6 +82,13 @@ class UploadForm(forms.Form):
             "empty": gettext_lazy("The file is empty."),
         },
     )
+    sheet = forms.CharField(
+        label=gettext_lazy("Sheet"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Of a workbook with several. Empty: the first."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
 
 
 # The kinds that a column can get a new custom field of; choices are made in the settings.

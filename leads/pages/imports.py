@@ -76,7 +76,7 @@ class UploadPage(FormPage):
     template = "leads/import_upload.html"
 
     def save(self, form: forms.Form) -> HttpResponseBase:
-        draft = draft_import(file=form.cleaned_data["file"], by=self.actor)
+        draft = draft_import(file=form.cleaned_data["file"], sheet=form.cleaned_data["sheet"], by=self.actor)
         return redirect("leads:import-map", draft.pk)
 
     def context(self, form: forms.Form) -> dict[str, Any]:

@@ -53,10 +53,13 @@ def guessed_mapping(layout: Layout) -> dict[str, str]:
     return chosen
 
 
-def draft_import(*, file: "File[bytes]", by: Actor) -> Operation:
-    """Store a file as an import that is still being put together. Raises UnreadableFile."""
+def draft_import(*, file: "File[bytes]", sheet: str = "", by: Actor) -> Operation:
+    """Store a file as an import that is still being put together; of a workbook the named sheet, or the first.
+
+    Raises UnreadableFile.
+    """
     by.require(IMPORT)
-    table, layout = open_table(file)
+    table, layout = open_table(file, sheet=sheet.strip())
     name = (file.name or "leads.csv").rsplit("/", 1)[-1]
     try:
         # What was rewritten is CSV now, whatever it was called.

@@ -1,8 +1,10 @@
 """Many leads by the API: a JSON list answered at once, and files by the steps of the wizard."""
 
+import io
 import json
 
 import pytest
+import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import MULTIPART_CONTENT
 
@@ -189,3 +191,21 @@ def test_drafts_are_their_authors_own(client, tenant, next_door, api):
             assert getattr(api(other), method)(f"/api/imports/{draft}{path}").status_code == 404
     with inside(tenant.pk):
         assert Operation.objects.get(pk=draft).state == "draft"
+
+
+def test_a_sheet_of_a_workbook_is_named_or_the_first(client, tenant):
+    content = io.BytesIO()
+    book = xlsxwriter.Workbook(content, {"in_memory": True})
+    for name in ("Notes", "People"):
+        book.add_worksheet(name).write_column(0, 0, ["Name", f"From {name}"])
+    book.close()
+
+    def headers(**more):
+        body = {"file": SimpleUploadedFile("people.xlsx", content.getvalue()), **more}
+        return client.post("/api/imports", body, content_type=MULTIPART_CONTENT)
+
+    assert headers().json()["data"]["samples"] == [["From Notes"]]
+    assert headers(sheet="People").json()["data"]["samples"] == [["From People"]]
+    refused = headers(sheet="Leads")
+    assert refused.status_code == 400
+    assert "It has: Notes, People." in refused.json()["message"]
