@@ -22,7 +22,7 @@ check: ## run every other check: style, types, contracts, migrations, templates,
 	@$(SERVERS) --kind test exec -- .ci/check
 
 bench: ## measure against a tenant with a million leads (ARGS="..." for the benchmark)
-	@.ci/environment dev
+	@.ci/environment bench
 	@$(SERVERS) bench -- $(ARGS)
 
 faults: ## kill web, workers, broker and database in turn under a flood of leads, and count (ARGS="--arrivals 5000 --every 10")
