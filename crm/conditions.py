@@ -28,6 +28,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "date": ("on", "before", "after", "between", "older_than", "within_last", "within_next", *NO_VALUE),
     "tags": ("has_any", "has_all", "has_none", *NO_VALUE),
 }
+TOO_FAR = "Too far away."
 _LOOKUPS = {"less": "lt", "at_most": "lte", "more": "gt", "at_least": "gte"}
 _PERIOD = re.compile(r"([0-9]{1,4})(h|d|w|m|y)", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "m": timedelta(days=30), "y": timedelta(days=365)}
@@ -119,6 +120,8 @@ class _Reader:
             found = rule.indexed(operator, tree.get("value")) if rule.indexed and everywhere else None
         except ValueError as error:
             raise ConditionError(_at(place, "value"), str(error)) from None
+        except OverflowError:
+            raise ConditionError(_at(place, "value"), TOO_FAR) from None
         if found is None:
             return condition
         self.found.append(found)
@@ -225,7 +228,7 @@ def moment(value: Any) -> tuple[datetime, datetime]:
 def _bounds(day: datetime) -> tuple[datetime, datetime]:
     zone = timezone.get_current_timezone()
     if day.year >= 9999:
-        raise ValueError("Too far away.")
+        raise ValueError(TOO_FAR)
     return day.replace(tzinfo=zone), (day + timedelta(days=1)).replace(tzinfo=zone)
 
 
@@ -259,7 +262,7 @@ def _text_of(value: Any) -> str:
 
 
 def _number_of(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 2**53:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 2**53:
         raise ValueError("Must be a number.")
     return value
 

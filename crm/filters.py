@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from crm.conditions import ConditionField, moment, read_conditions
+from crm.conditions import TOO_FAR, ConditionField, moment, read_conditions
 from crm.errors import InvalidInput
 from crm.listing import TextCondition
 
@@ -100,7 +100,10 @@ class DateFilter(Filter):
 
     def parse(self, text: str) -> datetime:
         if text[:1] in ("-", "+") or text in ("today", "yesterday", "tomorrow"):
-            return moment(text)[1 if self.lookup == "lt" else 0]
+            try:
+                return moment(text)[1 if self.lookup == "lt" else 0]
+            except OverflowError:
+                raise ValueError(TOO_FAR) from None
         try:
             instant = parse_datetime(text) if "T" in text or ":" in text else None
             day = parse_date(text) if instant is None else None
@@ -238,6 +241,12 @@ class FilterSet:
     def condition_fields(cls) -> Mapping[str, ConditionField]:
         """What nested conditions may name; asked for only where there are some."""
         return {}
+
+    @classmethod
+    def unknown(cls, data: Mapping[str, str]) -> list[str]:
+        """The names that are no filter: a list passes over them, what changes or takes away records must not."""
+        filters = cls.all_filters()
+        return [name for name in data if name != CONDITIONS and filters.get(cls.aliases.get(name, name)) is None]
 
     @classmethod
     def read(cls, data: Mapping[str, str], *, me: int | None = None) -> Narrowing:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,15 +16,19 @@ from crm.identity.models import Role, Team, TeamMember, User
 from crm.identity.selectors import actor_for
 from crm.identity.services.tenants import office_hours, set_up_tenant
 from crm.operations import runner
+from crm.savedviews.enums import Audience
+from crm.savedviews.services import ViewSettings, save_view
 from crm.tenancy.models import Tenant
-from crm.tenancy.scope import tenant_scope
+from crm.tenancy.scope import act_as, current_tenant_id, tenant_scope
+from customobjects.services.definitions import FieldSettings, save_definition
 from demo import words
+from duplicates.services.scanning import ask_for_scan, run_scan, scanned_by
 from leads.enums import Platform, Priority, ProcessingStatus
 from leads.models import Arrival, Lead, LeadShare, LeadStatus, WebForm
 from leads.services.drafts import LeadDraft, lead_values, normalise
 from leads.services.forms import FormSettings, save_form
 from leads.services.imports import start_import
-from leads.services.intake import remember_tags
+from leads.services.intake import capture_lead, remember_tags
 from scoring.services import values_of
 from webhooks.enums import SourceKind
 from webhooks.models import Source
@@ -33,6 +38,8 @@ from webhooks.services.options import clean_options
 from webhooks.services.sources import SourceSettings, save_mapping, save_source
 
 LEADS = 1000
+# So many people of each tenant are there twice.
+DOUBLES = 14
 _PATHS = (
     (("new",), 30),
     (("new", "qualified"), 18),
@@ -62,6 +69,7 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
     dice = random.Random(f"salesmagnet:{name}")  # noqa: S311 -- the same demo every time
     with tenant_scope(tenant.pk, by=Actor.system(tenant_id=tenant.pk, door=Door.COMMAND, label="demo")):
         people = _make_people(tenant)
+        _make_fields()
         _make_leads(tenant, people, dice, now)
         form = save_form(
             form=None,
@@ -71,6 +79,8 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
         fair = _connect(tenant, people["manager"], form, dice)
     _make_posted(fair, now)
     _make_import(tenant, people["manager"])
+    _make_views(tenant, people["manager"])
+    _make_duplicates(tenant, people, dice)
 
 
 def _make_people(tenant: Tenant) -> dict[str, User]:
@@ -164,7 +174,76 @@ def _draft(number: int, dice: random.Random) -> LeadDraft:
         tags=dice.sample(words.TAGS, dice.choice((0, 0, 1, 1, 2, 3))),
         priority=Priority(_pick(dice, ((1, 20), (2, 50), (3, 22), (4, 8)))),
         platform_key=platform,
-        custom_fields={"budget_range": dice.choice(("< $10K", "$10K-50K", "$50K-100K", "$100K-500K"))} if dice.random() < 0.4 else {},
+        custom_fields=_further(dice),
+    )
+
+
+def _further(dice: random.Random) -> dict[str, Any]:
+    """What a lead holds in the demo's custom fields: some of them tell much, many little."""
+    values: dict[str, Any] = {}
+    if dice.random() < 0.55:
+        values["budget"] = str(dice.choice(words.BUDGETS))
+    if dice.random() < 0.7:
+        values["product_interest"] = dice.sample(words.INTERESTS, dice.choice((1, 1, 2, 3)))
+    if dice.random() < 0.35:
+        values["renewal"] = (timezone.localdate() + timedelta(days=dice.randint(-30, 400))).isoformat()
+    return values
+
+
+def _make_fields() -> None:
+    """The custom fields of leads that a tenant defines."""
+    by = Actor.system(tenant_id=current_tenant_id(), door=Door.COMMAND, label="demo")
+    for item in words.FIELDS:
+        wanted = FieldSettings(**item)
+        save_definition(definition=None, model="leads.Lead", wanted=wanted, by=by)
+
+
+def _make_views(tenant: Tenant, manager: User) -> None:
+    """Views of the list that the manager shares with everybody; the first stands in the sidebar."""
+    with tenant_scope(tenant.pk):
+        by = actor_for(manager, door=Door.PAGE)
+        act_as(by)
+        for position, (name, conditions, state) in enumerate(words.VIEWS):
+            query = {"filter": json.dumps(conditions), **state}
+            wanted = ViewSettings(name=name, query=query, audience=Audience.EVERYONE, is_pinned=position == 0, position=position)
+            save_view(view=None, list_name="leads", wanted=wanted, by=by)
+
+
+def _make_duplicates(tenant: Tenant, people: dict[str, User], dice: random.Random) -> None:
+    """People who are there twice under other spellings, and what a look through all leads finds of them."""
+    with tenant_scope(tenant.pk):
+        by = actor_for(people["manager"], door=Door.PAGE)
+        act_as(by)
+        for lead in _to_double(dice):
+            capture_lead(draft=_again(lead, dice), ignore_duplicates=True, enrich=False, by=by)
+        scanner = scanned_by(tenant.pk)
+        ask_for_scan(by=scanner)
+    run_scan(tenant_id=tenant.pk, by=scanner)
+
+
+def _to_double(dice: random.Random) -> list[Lead]:
+    known = Lead.objects.live().filter(first_name__in=words.NICKNAMES, operation_id=None)
+    told = list(known.exclude(email="").exclude(phone="").exclude(company="").order_by("pk"))
+    return dice.sample(told, min(DOUBLES, len(told)))
+
+
+def _again(lead: Lead, dice: random.Random) -> LeadDraft:
+    """The same person as somebody else wrote them down: another spelling, an address of their own, the phone in another notation."""
+    first = words.NICKNAMES[lead.first_name]
+    private = "".join(char for char in f"{first}.{lead.last_name}".lower() if char.isascii() and (char.isalpha() or char == "."))
+    area, rest = lead.phone[2:5], lead.phone[5:]
+    return LeadDraft(
+        first_name=first,
+        last_name=dice.choice((lead.last_name, lead.last_name.upper())),
+        email=dice.choice((lead.email, f"{private}@mail.example", "")),
+        phone=f"({area}) {rest[:3]}-{rest[3:]}",
+        company=dice.choice((lead.company, f"{lead.company} Inc.", lead.company.split()[0])),
+        title=lead.title,
+        city=lead.city,
+        state=lead.state,
+        country="USA",
+        lead_source=dice.choice(("Trade Show", "Referral", "Website")),
+        platform_key=Platform.MANUAL,
     )
 
 

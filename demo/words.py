@@ -1,5 +1,9 @@
 """What the demo's people, companies and texts are made of. All invented; phone numbers are from the fiction range."""
 
+from typing import Any
+
+from customobjects.enums import FieldKind
+
 FIRST_NAMES = [
     "Olivia",
     "Liam",
@@ -275,3 +279,46 @@ PEOPLE = (
     ("support", "Sam", "Ellis", "support"),
 )
 PASSWORD = "magnet-demo"  # noqa: S105 -- the demo's, printed at start
+# Custom fields of leads: name, kind, and what the settings of the kind need.
+INTERESTS = ("Trading platform", "Education", "Signals", "Managed accounts", "API access")
+FIELDS: tuple[dict[str, Any], ...] = (
+    {"label": "Budget", "kind": FieldKind.MONEY, "currency": "USD", "help_text": "What they plan to spend a year."},
+    {"label": "Product interest", "kind": FieldKind.MULTI_CHOICE, "choices": INTERESTS},
+    {"label": "Renewal", "kind": FieldKind.DATE, "help_text": "When the contract with their present provider ends."},
+)
+BUDGETS = (5_000, 8_000, 12_000, 15_000, 25_000, 40_000, 60_000, 95_000, 150_000, 300_000)
+# Views of the list of leads: name, conditions, and the rest of the list's state. The first is pinned to the sidebar.
+VIEWS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
+    (
+        "Hot and untouched",
+        {
+            "all": [
+                {"field": "score", "op": "at_least", "value": 55},
+                {"field": "last_contact", "op": "empty"},
+                {"field": "status", "op": "is", "value": ["new", "qualified"]},
+            ]
+        },
+        {"sort": "-score", "col": ["company", "score", "owner", "cf_budget", "cf_product_interest", "created"]},
+    ),
+    (
+        "Going cold: no contact for 14 days",
+        {
+            "all": [
+                {"field": "last_contact", "op": "older_than", "value": "14d"},
+                {"field": "status", "op": "is", "value": ["qualified", "contacted", "meeting_scheduled", "proposal_sent", "negotiation"]},
+            ]
+        },
+        {"sort": "last_contact", "col": ["company", "status", "owner", "contacted", "phone", "follow_up"]},
+    ),
+    (
+        "Renewals in the next 90 days",
+        {"field": "cf_renewal", "op": "within_next", "value": "90d"},
+        {"sort": "-score", "col": ["company", "cf_renewal", "cf_budget", "status", "owner"], "w": ["company:220"]},
+    ),
+)
+# How one first name is written by different people, and the usual slips in it.
+NICKNAMES = {
+    "Olivia": "Liv", "Ethan": "Ethen", "Sophia": "Sofia", "Isabella": "Isabela", "Lucas": "Lukas", "Amelia": "Amelie", "James": "Jim",
+    "Elijah": "Eli", "Abigail": "Abby", "Jackson": "Jaxon", "Emily": "Emilie", "Sebastian": "Seb", "Gabriel": "Gabe", "Chloe": "Cloe",
+    "Victoria": "Vicky", "Zoe": "Zoë", "Hannah": "Hanna", "Isaac": "Isac", "José": "Jose", "María": "Maria", "Lucía": "Lucia",
+}  # fmt: skip

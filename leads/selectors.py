@@ -222,25 +222,34 @@ def is_allowed(source: LeadStatus, target: LeadStatus) -> bool:
     return (source.pk, target.pk) in memo["leads.moves"]
 
 
-def distinct_values(column: str, *, most: int = 200) -> list[str]:
-    """The values of an indexed text column in use, by hopping along its index rather than reading every row."""
-    if column not in ("industry", "lead_source", "company_size", "platform_key"):
-        raise ValueError(column)
+_HOP = """
+(WITH RECURSIVE hop AS (
+    (SELECT {column} AS value FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL ORDER BY {column} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT {column} FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL AND {column} > hop.value
+            ORDER BY {column} LIMIT 1)
+    FROM hop WHERE hop.value IS NOT NULL
+)
+SELECT '{column}' AS of_column, value FROM hop WHERE value <> '' LIMIT %(most)s)
+"""
+
+
+def distinct_values_of(columns: Sequence[str], *, most: int = 200) -> dict[str, list[str]]:
+    """The values of indexed text columns in use, by hopping along their indexes rather than reading every row."""
+    unknown = set(columns) - {"industry", "lead_source", "company_size", "platform_key"}
+    if unknown or not columns:
+        raise ValueError(sorted(unknown))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH RECURSIVE hop AS (
-                (SELECT {column} AS value FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL ORDER BY {column} LIMIT 1)
-                UNION ALL
-                SELECT (SELECT {column} FROM leads_lead WHERE tenant_id = %(tenant)s AND deleted_at IS NULL AND {column} > hop.value
-                        ORDER BY {column} LIMIT 1)
-                FROM hop WHERE hop.value IS NOT NULL
-            )
-            SELECT value FROM hop WHERE value <> '' LIMIT %(most)s
-            """,  # noqa: S608 -- the column comes from the list above
-            {"tenant": current_tenant_id(), "most": most},
-        )
-        return [row[0] for row in cursor.fetchall()]
+        sql = " UNION ALL ".join(_HOP.format(column=column) for column in columns)
+        cursor.execute(sql, {"tenant": current_tenant_id(), "most": most})
+        found: dict[str, list[str]] = {column: [] for column in columns}
+        for column, value in cursor.fetchall():
+            found[column].append(value)
+    return found
+
+
+def distinct_values(column: str, *, most: int = 200) -> list[str]:
+    return distinct_values_of([column], most=most)[column]
 
 
 # --- counts ---

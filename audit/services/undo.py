@@ -21,7 +21,7 @@ from crm.operations.enums import State
 from crm.operations.models import Operation
 from crm.operations.runner import Chunk, RowError, SkippedRow, kind_of
 from crm.operations.services import start_operation
-from crm.registry import UndoParticipant, compute_values, undo_participants
+from crm.registry import UndoParticipant, compute_values, undo_kinds, undo_participants
 from crm.tenancy.scope import current_tenant_id
 
 KIND = "audit.undo"
@@ -42,7 +42,9 @@ def undo_operation(*, operation: Operation, by: Actor) -> Operation:
     problem = why_not_undoable(operation)
     if problem:
         raise NotUndoable(problem)
-    undo = start_operation(kind=KIND, title=f"Undo of {operation.title}", undo_of=operation, by=by)
+    undo = start_operation(
+        kind=next(iter(undo_kinds.of(operation.kind)), KIND), title=f"Undo of {operation.title}", undo_of=operation, by=by
+    )
     record_act(action="operation_undone", subject=operation.title, details={"operation": operation.pk, "undo": undo.pk}, by=by)
     return undo
 
@@ -139,11 +141,12 @@ class _Restoring:
 
     def restore_changed(self, after: int) -> int | None:
         """Give records their values from before the operation. Answers the last id looked at, or None when there are no more."""
+        records = self._locked([row[0] for row in self._ask(_TOUCHED, after)])
+        # Asked anew once nobody can change them: what was changed while this waited for their locks is told too.
         touched = self._ask(_TOUCHED, after)
         if not touched:
             return None
         firsts = {pk: first for pk, first, _changer in touched}
-        records = self._locked([pk for pk, _first, _changer in touched])
         free = [pk for pk, changer in self._settled([(pk, changer) for pk, _first, changer in touched], records) if not changer]
         earlier: Iterable[Any] = self.history._default_manager.filter(pgh_id__in=[firsts[pk] for pk in free])
         before = {row.pgh_obj_id: row for row in earlier}
@@ -188,10 +191,10 @@ class _Restoring:
 
     def discard_made(self, after: int) -> int | None:
         """Take away the records that the operation made."""
+        records = self._locked([row[0] for row in self._ask(_MADE, after)])
         made = self._ask(_MADE, after)
         if not made:
             return None
-        records = self._locked([pk for pk, _changer in made])
         free = [pk for pk, changer in self._settled(made, records) if not changer]
         gone = [pk for pk in free if getattr(records[pk], "deleted_at", None) is not None]
         self.skipped += [SkippedRow(row=pk, message="It is gone already.", record_id=pk) for pk in gone]

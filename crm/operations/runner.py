@@ -116,6 +116,14 @@ def claim(operation_id: int) -> int | None:
     return Claim.objects.values_list("tenant_id", flat=True).get(operation_id=operation_id)
 
 
+def run_inline(operation: Operation) -> None:
+    """Run a short operation inside the caller's transaction, which takes all of it back on any error; errors are raised."""
+    tenant_id = claim(operation.pk)
+    while tenant_id is not None and _next_chunk(tenant_id, operation.pk):
+        pass
+    operation.refresh_from_db()
+
+
 def run(operation_id: int, *, seconds: float = math.inf) -> None:
     """Run an operation to its end, or until the process dies; then another worker goes on where the last commit was.
 

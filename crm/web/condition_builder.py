@@ -4,8 +4,9 @@ It is drawn by the server and works without scripts; with htmx its parts follow 
 show (deeper ones, those with "not") are left to the API and shown in words.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,9 @@ class Builder:
                 builder.groups.append(Group(match=inner, rows=[builder._row_of(leaf) for leaf in part[inner]]))
         if loose.rows:
             builder.groups.insert(0, loose)
-        return builder
+        fits = len(builder.groups) <= MOST_GROUPS and all(len(group.rows) <= MOST_ROWS for group in builder.groups)
+        # What the form would say otherwise than the tree does, it must not show: whoever sends it would change the conditions.
+        return builder if fits and not any(builder._says_less(leaf) for leaf in _leaves(tree)) else None
 
     def tree(self) -> Any:
         """What the form says; None where it says nothing. Values that are wrong are told by the reader of conditions."""
@@ -128,9 +131,9 @@ class Builder:
         kind = self.fields[row.name].kind
         if row.op == "between":
             row.until = texts[1]
-        elif kind in ("choice", "user"):
+        elif kind in ("choice", "user") or self._picks(row.name):
             row.chosen = texts
-        elif kind in ("tags", "text") and value is not None:
+        elif kind == "tags" and value is not None:
             row.value = ", ".join(texts)
         return row
 
@@ -139,7 +142,7 @@ class Builder:
         if row.op in NO_VALUE:
             return leaf
         kind = self.fields[row.name].kind
-        if kind in ("choice", "user"):
+        if kind in ("choice", "user") or self._picks(row.name):
             leaf["value"] = row.chosen
         elif kind == "tags":
             leaf["value"] = [word.strip() for word in row.value.split(",") if word.strip()]
@@ -149,6 +152,15 @@ class Builder:
             read = _number if kind == "number" else str.strip
             leaf["value"] = [read(row.value), read(row.until)] if row.op == "between" else read(row.value)
         return leaf
+
+    def _says_less(self, leaf: Mapping[str, Any]) -> bool:
+        """Whether a leaf holds several values where the form has one input."""
+        value, kind = leaf.get("value"), self.fields[leaf["field"]].kind
+        return isinstance(value, list) and len(value) > 1 and kind in ("text", "number") and leaf.get("op") != "between"
+
+    def _picks(self, name: str) -> bool:
+        """Whether a field holds several of choices that are known, which are then picked rather than typed."""
+        return self.fields[name].kind == "tags" and self.fields[name].choices is not None
 
     # --- for the template ---
 
@@ -175,15 +187,26 @@ class Builder:
             "row": row,
             "label": rule.label,
             "operators": [(name, OPERATOR_WORDS[name]) for name in OPERATORS[rule.kind]],
-            "input": "text" if input_kind == "choice" and not choices else input_kind,
+            "input": "text" if input_kind == "choice" and not choices else "choice" if input_kind == "tags" and choices else input_kind,
             "choices": choices,
             "two": row.op == "between",
         }
+
+
+def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
+    parts = tree.get("all") or tree.get("any")
+    if parts is None:
+        yield tree
+    else:
+        for part in parts:
+            yield from _leaves(part)
 
 
 def _number(text: str) -> Any:
     try:
         number = float(text)
     except ValueError:
+        return text
+    if not math.isfinite(number):
         return text
     return int(number) if number.is_integer() else number

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from crm.errors import InvalidInput
 from crm.operations import runner
 from crm.operations.api import OPERATION, error_out, operation_out
-from crm.operations.enums import RowOutcome, State
+from crm.operations.enums import RowOutcome
 from crm.operations.models import Operation
 from crm.operations.selectors import rows_after
 from crm.rest.description import component, described
@@ -115,10 +115,7 @@ def _answer(request: Request, operation: Operation, *, selected: int) -> Respons
     """A short operation is run within this request's transaction, so that the answer is of what was done."""
     if selected > AT_ONCE:
         return success(request, operation_out(operation), status=202)
-    runner.run(operation.pk)
-    operation.refresh_from_db()
-    if operation.state != State.DONE:
-        raise InvalidInput({"lead_ids": [operation.error or "The leads could not be changed."]})
+    runner.run_inline(operation)
     rows, _next = rows_after(operation, outcome=RowOutcome.FAILED, limit=_ERRORS_SHOWN)
     data = {
         "total_processed": operation.done,

@@ -95,10 +95,7 @@ class BulkImportView(ApiView):
         if len(body["leads"]) > AT_ONCE:
             return success(request, operation_out(operation), status=202)
         # Within this request's transaction: the answer is of what was done.
-        runner.run(operation.pk)
-        operation.refresh_from_db()
-        if operation.state != State.DONE:
-            raise InvalidInput({"leads": [operation.error or "The list could not be imported."]})
+        runner.run_inline(operation)
         return success(request, bulk_out(operation))
 
 

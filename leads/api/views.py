@@ -33,6 +33,11 @@ from leads.services.intake import capture_lead
 _LIST_PARAMETERS = [
     *(OpenApiParameter(name, str, description=str(rule.label)) for name, rule in LeadFilters.filters.items()),
     OpenApiParameter("assigned_user_id", str, description="The same as assigned_to"),
+    OpenApiParameter(
+        "filter",
+        str,
+        description="Nested conditions as JSON. Custom fields are filters as cf_<key>, and by their kind with _min, _max, _after, _before, _contains, _empty",
+    ),
     OpenApiParameter("sort_by", str, enum=list(SORTS), default="created_at"),
     OpenApiParameter("sort_order", str, enum=["asc", "desc"], default="desc"),
     OpenApiParameter("page", int, description="Page number, document 0's shape"),

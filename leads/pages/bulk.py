@@ -1,7 +1,9 @@
 """Change or delete the leads selected in a list: what is to be done, what it would come to, and off it goes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, time
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 from django import forms
@@ -20,14 +22,19 @@ from crm.identity.selectors import active_users
 from crm.operations import runner
 from crm.operations.models import Operation
 from crm.web.pages import UNPROCESSABLE, Page, add_refusal
+from customobjects.pages.inputs import form_field
+from customobjects.selectors import may_edit, visible_definitions
 from leads.enums import COMPANY_SIZES, Priority
 from leads.permissions import ASSIGN, CHANGE, DELETE, EXPORT, HARD_DELETE, SKIP_TRANSITIONS
 from leads.selectors import vocabulary
 from leads.services.bulk import Selection, bulk_delete, bulk_edit, count_selected, preview_edit
+from leads.services.drafts import RECORDS
 
 # So many are changed before the list is back; more go to the operation's page.
 AT_ONCE = 200
 _NOBODY = "none"
+# The input that names the custom fields to be emptied; no field's own name is without cf_.
+_EMPTY = "empty"
 _IDS = IdsFilter(label="ids", column="pk")
 
 
@@ -35,7 +42,7 @@ def selection_of(data: QueryDict) -> Selection:
     """The leads a list's selection bar posted. Raises InvalidInput."""
     if data.get("all_matching"):
         pairs = parse_qsl(data.get("query", "")[:20_000])
-        return Selection(filters={name: text for name, text in pairs if name not in ("sort", "col", "view", "group")})
+        return Selection(filters={name: text for name, text in pairs if name not in ("sort", "col", "w", "view", "group")})
     try:
         return Selection(ids=_IDS.parse(",".join(data.getlist("ids"))))
     except ValueError as error:
@@ -72,6 +79,20 @@ class BulkEditForm(forms.Form):
         self._choose("company_size", [*keep, *((size, size) for size in COMPANY_SIZES)])
         if not actor.can(SKIP_TRANSITIONS):
             del self.fields["skip_rules"]
+        self.own = [item for item in visible_definitions(RECORDS, actor) if may_edit(item, actor)]
+        for item in self.own:
+            field = form_field(item, required=False, in_place=True)
+            self.fields[item.name] = field
+            if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.MultipleChoiceField):
+                choices = [(str(value), label) for value, label in cast("list[tuple[Any, Any]]", field.choices) if str(value)]
+                self._choose(item.name, [*keep, *choices])
+        if self.own:
+            self.fields[_EMPTY] = forms.MultipleChoiceField(
+                label=_("Empty these fields"),
+                required=False,
+                choices=[(item.name, item.label) for item in self.own],
+                widget=forms.CheckboxSelectMultiple,
+            )
 
     def _choose(self, name: str, choices: list[tuple[str, Any]]) -> None:
         self.fields[name].choices = choices  # type: ignore[attr-defined]
@@ -88,7 +109,17 @@ class BulkEditForm(forms.Form):
         for name in ("add_tags", "remove_tags"):
             if data[name]:
                 updates[name] = split_words(data[name])
-        return updates
+        emptied = data.get(_EMPTY, [])
+        own = {item.key: None if item.name in emptied else data[item.name] for item in self.own if item.name in emptied or data[item.name]}
+        return {**updates, **({"custom_fields": own} if own else {})}
+
+    def clean(self) -> dict[str, Any]:
+        """A field is given a value or emptied."""
+        data = super().clean() or {}
+        for name in data.get(_EMPTY, []):
+            if data.get(name):
+                self.add_error(name, _("Give it a value, or empty it."))
+        return data
 
     def said(self) -> list[tuple[Any, str]]:
         """What is to be changed, as a page says it."""
@@ -96,9 +127,22 @@ class BulkEditForm(forms.Form):
         for name, field in self.fields.items():
             value = self.cleaned_data.get(name)
             if value and name != "skip_rules":
-                choices = dict(getattr(field, "choices", ()))
-                shown.append((field.label, str(choices.get(value, value))))
+                choices = {str(code): str(label) for code, label in getattr(field, "choices", ())}
+                values = value if isinstance(value, list) else [value]
+                shown.append((field.label, ", ".join(choices.get(str(one), str(one)) for one in values)))
         return shown
+
+    def custom_fields(self) -> list[forms.BoundField]:
+        return [self[item.name] for item in self.own]
+
+    @contextmanager
+    def refusals_at_fields(self) -> Iterator[None]:
+        """Let a service's refusal of a custom field stand at its input."""
+        names = {item.problem_name: item.name for item in self.own}
+        try:
+            yield
+        except InvalidInput as refusal:
+            raise InvalidInput({names.get(name, name): texts for name, texts in refusal.problems.items()}) from None
 
 
 class BulkPage(Page):
@@ -134,9 +178,8 @@ class BulkPage(Page):
         """Do little work before the answer, with an Undo in the message; show the operation of much."""
         if number > AT_ONCE:
             return redirect("operations:operation", id=operation.pk)
-        runner.run(operation.pk)
-        operation.refresh_from_db()
-        if operation.failed or operation.error:
+        runner.run_inline(operation)
+        if operation.failed:
             return redirect("operations:operation", id=operation.pk)
         undo = reverse("audit:undo", args=[operation.pk]) if operation.updated and runner.is_undoable(operation) else ""
         messages.success(self.request, text % {"number": f"{operation.updated:,}"}, extra_tags=undo)
@@ -157,10 +200,11 @@ class BulkEditPage(BulkPage):
         if form.is_valid() and step != "back":
             try:
                 skip = form.cleaned_data.get("skip_rules", False)
-                if step == "run":
-                    operation = bulk_edit(selection=selection, updates=form.updates(), skip_rules=skip, by=self.actor)
-                    return self.begun(operation, number, ngettext("%(number)s lead changed.", "%(number)s leads changed.", number))
-                preview = preview_edit(selection=selection, updates=form.updates(), skip_rules=skip, by=self.actor)
+                with form.refusals_at_fields():
+                    if step == "run":
+                        operation = bulk_edit(selection=selection, updates=form.updates(), skip_rules=skip, by=self.actor)
+                        return self.begun(operation, number, ngettext("%(number)s lead changed.", "%(number)s leads changed.", number))
+                    preview = preview_edit(selection=selection, updates=form.updates(), skip_rules=skip, by=self.actor)
                 return self.show({"form": form, "preview": preview, "said": form.said(), **self.around(number)})
             except InvalidInput as refusal:
                 add_refusal(form, refusal)

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from crm.conditions import describe, read_conditions
+from crm.conditions import describe
 from crm.errors import InvalidInput
 from crm.filters import CONDITIONS
 from crm.web.condition_builder import Builder
@@ -25,13 +25,14 @@ class ConditionsPage(Page):
     template = "leads/conditions.html"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        fields = LeadFilters.condition_fields()
+        filters = LeadFilters.seen_by(self.actor)
+        fields = filters.condition_fields()
         builder, problem = Builder(fields=fields), ""
         text = request.GET.get(CONDITIONS, "")
         if text:
             try:
                 tree = json.loads(text)
-                read_conditions(tree, fields, me=self.actor.user_id)
+                filters.read({CONDITIONS: text}, me=self.actor.user_id)
                 found = Builder.of(tree, fields)
                 builder = found or builder
                 problem = "" if found else _("These conditions are too deep for this form: %s") % describe(tree, fields)
@@ -45,14 +46,15 @@ class ConditionsPage(Page):
         return self.show(self.context(builder, query, problem))
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        fields = LeadFilters.condition_fields()
+        filters = LeadFilters.seen_by(self.actor)
+        fields = filters.condition_fields()
         builder, query = Builder.posted(request.POST, fields), request.POST.get("query", "")[:20_000]
         problem = ""
         if request.POST.get("do") == "apply":
             tree = builder.tree()
             try:
                 if tree is not None:
-                    read_conditions(tree, fields, me=self.actor.user_id)
+                    filters.read({CONDITIONS: json.dumps(tree)}, me=self.actor.user_id)
                 kept = parse_qsl(query)
                 target = f"{reverse('leads:list')}?{urlencode([*kept, *([(CONDITIONS, json.dumps(tree))] if tree is not None else [])])}"
                 return HttpResponse(headers={"HX-Redirect": target}) if request.htmx else redirect(target)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from crm.operations.selectors import operations_visible_to
 from customobjects.enums import FieldKind
 from customobjects.selectors import visible_definitions
 from leads.filters import LeadFilters
+from leads.selectors import distinct_values_of
 from leads.services.drafts import RECORDS
 
 # The filter menu, a row a group.
@@ -31,6 +32,8 @@ _OF_KIND: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Filters that come from an operation's page: shown by the operation's title.
 _OF_OPERATIONS = ("operation", "changed_by")
+# Columns whose values in use the menu offers, read together.
+_IN_USE = ("lead_source", "industry")
 # Bounds of numbers that have some.
 _RANGES = {"score_min": (0, 100), "score_max": (0, 100)}
 
@@ -42,9 +45,11 @@ class Controls:
         self.filters, self.params, self.actor = filters, params, actor
         self.rules = filters.all_filters()
         self._people: list[tuple[str, Any]] = []
+        self._in_use: dict[str, list[str]] = {}
 
     def menu(self) -> list[tuple[Any, list[dict[str, Any]]]]:
         """The groups of the filter menu with their inputs."""
+        self._in_use = distinct_values_of(_IN_USE)
         groups = [(title, [self._control(name) for name in names]) for title, names in _IN_MENU]
         own = [self._control(item.name + ending) for item in visible_definitions(RECORDS, self.actor) for ending in _OF_KIND[item.kind]]
         return [*groups, (_("Custom fields"), own)] if own else groups
@@ -77,6 +82,8 @@ class Controls:
     def _choices(self, rule: Filter) -> list[tuple[str, Any]]:
         if rule.control == "flag":
             return [("true", _("Yes")), ("false", _("No"))]
+        if rule.column in self._in_use:
+            return [(value, value) for value in self._in_use[rule.column]]
         if rule.control != "user":
             return list(rule.choices()) if rule.choices else []
         # Read once, however many fields name people.

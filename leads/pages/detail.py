@@ -28,6 +28,7 @@ from leads.api.output import timeline_out
 from leads.enums import StatusCategory
 from leads.filters import SORTS, LeadList
 from leads.models import Lead, LeadStatus
+from leads.pages.groups import GROUPINGS, beside_in_groups
 from leads.pages.listing import follow_up_choices
 from leads.permissions import CHANGE, DELETE, VIEW
 from leads.selectors import arrivals_of, next_statuses, vocabulary
@@ -42,6 +43,10 @@ LOST_REASONS = (
     ("bad_timing", _("Not now")),
     ("no_answer", _("No answer")),
 )
+
+
+# The most characters of a list's address that a link to a lead carries.
+MOST_QUERY = 8000
 
 
 class LeadPage(Page):
@@ -198,28 +203,30 @@ def _readable(name: str, value: Any) -> Any:
     return dict(LOST_REASONS).get(value, value) if name == "lost_reason" else value
 
 
-def _neighbours(request: HttpRequest, lead: Lead, actor: Any) -> dict[str, Any]:
+def _neighbours(request: HttpRequest, lead: Lead, actor: Actor) -> dict[str, Any]:
     """Previous and next in the list whose query the link carried as `from`."""
     if "from" not in request.GET:
         return {"back_url": reverse("leads:list"), "in_list": False}
-    pairs = parse_qsl(request.GET["from"][:2000])
+    pairs = parse_qsl(request.GET["from"][:MOST_QUERY])
     query = dict(pairs)
     sort = query.get("sort", "-created_at")
     name, descending = sort.lstrip("-"), sort.startswith("-")
     back = f"{reverse('leads:list')}?{urlencode(pairs)}" if pairs else reverse("leads:list")
     if name not in SORTS:
         name, descending = "created_at", True
+    group = query.get("group", "")
+
+    def beside(*, backwards: bool) -> str:
+        if group in GROUPINGS:
+            found = beside_in_groups(group, lead, query, sort=name, descending=descending, actor=actor, backwards=backwards)
+        else:
+            found = LeadList(params=query, actor=actor, sort=name, descending=descending != backwards).listing.beside(lead)
+        return f"{reverse('leads:detail', args=[found])}?{urlencode({'from': request.GET['from']})}" if found else ""
+
     try:
-        forth = LeadList(params=query, actor=actor, sort=name, descending=descending).listing.beside(lead)
-        aback = LeadList(params=query, actor=actor, sort=name, descending=not descending).listing.beside(lead)
+        return {"back_url": back, "in_list": True, "next_url": beside(backwards=False), "previous_url": beside(backwards=True)}
     except InvalidInput:
         return {"back_url": back, "in_list": False}
-    tail = f"?{urlencode({'from': request.GET['from']})}"
-
-    def url(pk: int | None) -> str:
-        return reverse("leads:detail", args=[pk]) + tail if pk else ""
-
-    return {"back_url": back, "in_list": True, "next_url": url(forth), "previous_url": url(aback)}
 
 
 # --- editing in place ---

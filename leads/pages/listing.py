@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from crm.errors import InvalidInput
+from crm.listing import Page as Rows
 from crm.registry import bulk_actions, visible
 from crm.savedviews.selectors import address_of, default_view
 from crm.web.pages import Page
@@ -66,10 +67,8 @@ class LeadListPage(Page):
             return redirect(f"{reverse('leads:list')}?{urlencode(_kept(params, moved, widths), doseq=True)}")
         sort, descending = self._sort(params.get("sort", ""))
         leads, problem = self._list(params, sort, descending)
-        try:
-            page = leads.listing.page(limit=PAGE_SIZE, cursor=params.get("cursor") or None)
-        except InvalidInput:
-            page = leads.listing.page(limit=PAGE_SIZE)
+        group = params.get("group", "") if params.get("group") in GROUPINGS and not params.get("cursor") and not problem else ""
+        page = self._page(leads, params) if not group else Rows(ids=[], next_cursor=None)
         shown = self._number(params.get("shown", "")) if params.get("cursor") else 0
         more = f"?{urlencode({**kept, 'cursor': page.next_cursor, 'shown': shown + len(page.ids)}, doseq=True)}" if page.next_cursor else ""
         list_query = urlencode(kept, doseq=True)
@@ -87,28 +86,17 @@ class LeadListPage(Page):
                 sized=widths,
             )
 
-        group = params.get("group", "") if not params.get("cursor") else ""
-        groups = self._groups(group, leads, params, kept, draw, has_custom) if group in GROUPINGS and not problem else []
-        rows = rows_in_order(page.ids, custom_fields=has_custom) if not groups else []
+        rows = rows_in_order(page.ids, custom_fields=has_custom)
         context = {
             "rows": draw(rows),
-            "groups": groups,
+            **_headings(columns, widths, may_select=may_select),
             "may_select": may_select,
-            "columns": [
-                {
-                    "code": code,
-                    "heading": column.heading,
-                    "sort": column.sort,
-                    "width": widths.get(code),
-                    "is_numeric": column.is_numeric,
-                }
-                for code, column in columns.items()
-            ],
-            "name_width": widths.get(NAME),
-            "column_number": len(columns) + 1 + may_select,
-            "more_url": "" if groups else more,
-            "shown": shown + len(rows),
-            **self._total(leads, shown + len(rows), is_last=page.next_cursor is None, query=list_query),
+            "more_url": more,
+            **(
+                self._groups(group, leads, params, kept, draw, has_custom)
+                if group
+                else self._total(leads, shown + len(rows), is_last=page.next_cursor is None, query=list_query)
+            ),
             "sort": sort,
             "descending": descending,
             "list_query": list_query,
@@ -131,6 +119,13 @@ class LeadListPage(Page):
         except InvalidInput as refusal:
             return LeadList(params={}, actor=self.actor, sort=sort, descending=descending), refusal.message
 
+    def _page(self, leads: LeadList, params: dict[str, str]) -> Rows:
+        """The rows from the cursor on; from the first where it is none of this list's."""
+        try:
+            return leads.listing.page(limit=PAGE_SIZE, cursor=params.get("cursor") or None)
+        except InvalidInput:
+            return leads.listing.page(limit=PAGE_SIZE)
+
     def _groups(
         self,
         code: str,
@@ -139,21 +134,21 @@ class LeadListPage(Page):
         kept: dict[str, Any],
         draw: Callable[[list[dict[str, Any]]], SafeString],
         has_custom: bool,
-    ) -> list[dict[str, Any]]:
+    ) -> dict[str, Any]:
         sort, descending = self._sort(params.get("sort", ""))
-        groups = groups_of(code, leads, params, sort=sort, descending=descending, actor=self.actor)
+        groups, total = groups_of(code, leads, params, sort=sort, descending=descending, actor=self.actor)
         found = {row["id"]: row for row in rows_in_order([pk for group in groups for pk in group["ids"]], custom_fields=has_custom)}
         state = {name: value for name, value in kept.items() if name not in (*PLACE, "group")}
         for group in groups:
             group["rows"] = draw([found[pk] for pk in group["ids"] if pk in found])
             group["url"] = f"?{urlencode({**state, group['filter']: group['word']}, doseq=True)}" if group["word"] else ""
-        return groups
+        return {"groups": groups, "shown": len(found), "total": total, "count_url": ""}
 
     def _total(self, leads: LeadList, shown: int, *, is_last: bool, query: str) -> dict[str, Any]:
         """The exact total where it costs nothing; else the address that answers it once the rows are on the page."""
         if is_last or leads.in_ledger:
-            return {"total": shown if is_last else leads.total(), "count_url": ""}
-        return {"total": "", "count_url": f"{reverse('leads:count')}?{urlencode({'shown': shown})}&{query}"}
+            return {"shown": shown, "total": shown if is_last else leads.total(), "count_url": ""}
+        return {"shown": shown, "total": "", "count_url": f"{reverse('leads:count')}?{urlencode({'shown': shown})}&{query}"}
 
     def _furniture(
         self, params: dict[str, str], leads: LeadList, kept: dict[str, Any], columns: dict[str, Column], offered: dict[str, Column]
@@ -214,6 +209,20 @@ def _columns(codes: Iterable[str], offered: dict[str, Column]) -> dict[str, Colu
     """The columns asked for that there are, in the order asked for."""
     chosen = [code for code in dict.fromkeys(codes) if code in offered] or SHOWN
     return {code: offered[code] for code in chosen}
+
+
+def _headings(columns: dict[str, Column], widths: dict[str, int], *, may_select: bool) -> dict[str, Any]:
+    """The table's head: its columns with their widths, and how wide they may become."""
+    return {
+        "columns": [
+            {"code": code, "heading": column.heading, "sort": column.sort, "width": widths.get(code), "is_numeric": column.is_numeric}
+            for code, column in columns.items()
+        ],
+        "narrowest": NARROWEST,
+        "widest": WIDEST,
+        "name_width": widths.get(NAME),
+        "column_number": len(columns) + 1 + may_select,
+    }
 
 
 def _widths(given: Iterable[str], codes: set[str]) -> dict[str, int]:

@@ -7,24 +7,29 @@ rules hold as for a single lead: what its caller could not change there is not c
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Count, F, Max, Q, TextField, Value
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from audit.services.acts import record_act
 from crm.actors import Actor
 from crm.errors import DomainError, InvalidInput
+from crm.listing import Condition
 from crm.operations.models import Operation
 from crm.operations.runner import Chunk, RowError, SkippedRow
 from crm.operations.services import start_operation
+from customobjects.services.uniqueness import unique_definitions
 from leads.filters import LeadList
 from leads.models import Lead
 from leads.permissions import ASSIGN, CHANGE, DELETE, HARD_DELETE, SKIP_TRANSITIONS
 from leads.selectors import is_allowed, leads_visible_to, vocabulary
 from leads.services.bin import delete_leads, purge_leads, restore_leads
 from leads.services.changes import LeadChanges
+from leads.services.drafts import RECORDS
 from leads.services.editing import apply_fields
 
 EDIT, DELETE_KIND, PURGE, RESTORE = "leads.bulk_edit", "leads.bulk_delete", "leads.bulk_purge", "leads.bulk_restore"
@@ -72,8 +77,8 @@ def bulk_edit(*, selection: Selection, updates: Mapping[str, Any], skip_rules: b
     by.require(CHANGE)
     if skip_rules:
         by.require(SKIP_TRANSITIONS)
-    _check_updates(updates, by=by)
-    params = {**_checked(selection, by=by), "updates": _storable(updates), "skip_rules": skip_rules, "rescore": rescore}
+    wanted = _normalised(updates, selection, by=by)
+    params = {**_checked(selection, by=by), "updates": _stored(wanted), "skip_rules": skip_rules, "rescore": rescore}
     return start_operation(kind=EDIT, title=_title(_("Edit"), params), params=params, total=_expected(selection, by=by), by=by)
 
 
@@ -98,7 +103,8 @@ def bulk_restore(*, ids: Sequence[int], by: Actor) -> Operation:
 def preview_edit(*, selection: Selection, updates: Mapping[str, Any], skip_rules: bool = False, by: Actor) -> Preview:
     """Count what an edit would come to, without changing anything: two queries, however many leads."""
     by.require(CHANGE)
-    _check_updates(updates, by=by)
+    updates = _normalised(updates, selection, by=by)
+    _checked(selection, by=by)
     matched = unchanged = 0
     reasons: dict[str, int] = {}
     target = vocabulary().find(str(updates["status"])) if updates.get("status") else None
@@ -132,26 +138,42 @@ def _checked(selection: Selection, *, by: Actor) -> dict[str, Any]:
     if len(selection.ids) > MOST_IDS:
         raise InvalidInput({"lead_ids": [f"At most {MOST_IDS:,} ids; select more by filters."]})
     if selection.filters is not None:
-        LeadList(params=selection.filters, actor=by)
+        unknown = LeadList(params=selection.filters, actor=by).filters.unknown(selection.filters)
+        if unknown:
+            # A list passes over what it does not know; here that would mean more leads than were asked for.
+            raise InvalidInput({name: ["There is no such filter."] for name in unknown})
     newest = Lead.objects.aggregate(newest=Max("pk"))["newest"] or 0
     return {**selection.stored(), "newest": newest}
 
 
-def _check_updates(updates: Mapping[str, Any], *, by: Actor) -> None:
-    """Try the values on a blank lead, so that what is wrong for all is said at once, not once a row."""
+def _normalised(updates: Mapping[str, Any], selection: Selection, *, by: Actor) -> dict[str, Any]:
+    """The values in stored form, tried on a blank lead, so that what is wrong for all is said at once, not once a row."""
     if not updates:
         raise InvalidInput({"updates": ["Name at least one field to change."]})
     wrong = {name: ["This is one lead's own; it cannot be given to many."] for name in _LIKE_ONE if name in updates}
-    if wrong:
-        raise InvalidInput(wrong)
-    words = vocabulary()
-    blank = Lead(tenant_id=by.tenant_id, status=words.starting)
+    blank = Lead(tenant_id=by.tenant_id, status=vocabulary().starting)
     tried = {name: value for name, value in updates.items() if name not in ("owner_id", "status")}
     if by.can(ASSIGN) and "owner_id" in updates:
         tried["owner_id"] = updates["owner_id"]
     apply_fields(lead=blank, data=tried, by=by)
-    if updates.get("status") and words.find(str(updates["status"])) is None:
-        raise InvalidInput({"status": [f"Unknown status: {str(updates['status'])[:40]}."]})
+    if updates.get("status") and vocabulary().find(str(updates["status"])) is None:
+        wrong["status"] = [f"Unknown status: {str(updates['status'])[:40]}."]
+    if len(selection.ids) != 1:
+        wrong |= {
+            item.problem_name: ["Only one lead may have this value."]
+            for item in unique_definitions(RECORDS)
+            if blank.custom_fields.get(item.key) not in (None, "")
+        }
+    if wrong:
+        raise InvalidInput(wrong)
+    read = {name: getattr(blank, name) for name in tried if name not in ("custom_fields", "add_tags", "remove_tags")}
+    if tried.get("custom_fields"):
+        # What is not there after all is to be emptied.
+        read["custom_fields"] = {
+            **{key: None for key, value in tried["custom_fields"].items() if value in (None, "")},
+            **blank.custom_fields,
+        }
+    return {**updates, **read}
 
 
 def _may_give(owner_id: int | None, *, by: Actor) -> Q:
@@ -162,23 +184,53 @@ def _may_give(owner_id: int | None, *, by: Actor) -> Q:
     return same | Q(owner_id=None) if owner_id == by.user_id else same
 
 
+class _Tagged(Condition):
+    """Whether a lead has all of some tags (`@>`), or any (`&&`), whatever their case."""
+
+    def __init__(self, tags: Sequence[str], operator: str) -> None:
+        folded = Value([tag.lower() for tag in tags], output_field=ArrayField(TextField()))
+        super().__init__([F("tags"), folded])
+        self.operator = operator
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        column, _none = compiler.compile(self.parts[0])
+        wanted, params = compiler.compile(self.parts[1])
+        folded = f"ARRAY(SELECT lower(tag) FROM unnest({column}) AS tag)"  # noqa: S608 -- the column is compiled
+        return f"({folded} {self.operator} {wanted}::text[])", list(params)
+
+
 def _same(updates: Mapping[str, Any]) -> Q:
     """Leads that hold all of this already, the status left aside."""
     condition = Q()
     for name, value in updates.items():
-        if name in ("status", "lost_reason", "skip_rules"):
-            continue
-        if name == "add_tags":
-            condition &= Q(tags__contains=list(value))
-        elif name == "remove_tags":
-            condition &= ~Q(tags__overlap=list(value)) if value else Q()
-        else:
-            condition &= Q(**{name: value})
+        match name:
+            case "status" | "lost_reason" | "skip_rules":
+                continue
+            case "add_tags":
+                condition &= Q(_Tagged(value, "@>"))
+            case "remove_tags":
+                condition &= ~Q(_Tagged(value, "&&"))
+            case "conversion_probability":
+                condition &= Q(conversion_probability=value, probability_pinned=value is not None)
+            case "custom_fields":
+                held = {key: item for key, item in value.items() if item is not None}
+                condition &= Q(custom_fields__contains=held)
+                condition &= ~Q(custom_fields__has_any_keys=[key for key, item in value.items() if item is None])
+            case _:
+                condition &= Q(**{name: value})
     return condition
 
 
-def _storable(updates: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in updates.items()}
+_MOMENTS = ("next_follow_up_at", "last_contact_at", "consent_time")
+
+
+def _stored(updates: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON keeps it; `_read` is the way back."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in updates.items()}
+
+
+def _read(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: datetime.fromisoformat(value) if name in _MOMENTS and value else value for name, value in stored.items()}
 
 
 def _expected(selection: Selection, *, by: Actor) -> int:
@@ -221,7 +273,7 @@ def edit_chunk(operation: Operation, actor: Actor) -> Chunk:
     actor.require(CHANGE)
     ids, cursor, finished = _next_ids(operation, actor)
     chunk = Chunk(cursor=cursor, finished=finished)
-    updates = {**operation.params["updates"], "skip_rules": operation.params["skip_rules"]}
+    updates = {**_read(operation.params["updates"]), "skip_rules": operation.params["skip_rules"]}
     locked = leads_visible_to(actor).select_related("status").defer("search").filter(pk__in=ids).select_for_update(of=("self",))
     there = {lead.pk: lead for lead in locked.order_by("pk")}
     changes = LeadChanges(by=actor)

@@ -152,6 +152,7 @@ def start_import(
     return run_import(operation=operation, by=by)
 
 
+_OWN = "custom_fields."
 # Keys of a JSON list that are a field under another name.
 _KEYS = {"assigned_to": "owner", "assigned_user_id": "owner", "next_follow_up": "next_follow_up_at"}
 
@@ -162,6 +163,7 @@ def import_list(*, rows: Sequence[Mapping[str, Any]], options: ImportOptions, ti
     Raises InvalidInput for what `configure_import` does.
     """
     by.require(IMPORT)
+    rows = [_unfolded(row) for row in rows]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     if len(keys) >= MOST_COLUMNS:
         raise InvalidInput({"leads": [f"The leads have {len(keys):,} different keys; at most {MOST_COLUMNS - 1} are read."]})
@@ -177,8 +179,22 @@ def import_list(*, rows: Sequence[Mapping[str, Any]], options: ImportOptions, ti
         layout = Layout(encoding="utf-8", delimiter=",", headers=headers, start=start)
         operation = _store(table, layout, name=title, stored_as=f"{title}.csv", by=by)
     known = {header: name for header in headers if (name := _KEYS.get(header, header)) in FIELDS}
+    known |= {header: CUSTOM + header.removeprefix(_OWN) for header in headers if header.startswith(_OWN) and header != _OWN}
     configure_import(operation=operation, mapping={"#": LEAVE_OUT, **known}, options=options, by=by)
     return release_draft(operation=operation, by=by)
+
+
+def _unfolded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A lead as the API takes one, with its address and its further fields as keys of their own."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if key in ("custom_fields", "customFields") and isinstance(value, Mapping):
+            flat |= {f"{_OWN}{name}": item for name, item in value.items()}
+        elif key == "address" and isinstance(value, Mapping):
+            flat |= {name: value[name] for name in ("city", "state", "country") if name in value}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _cell(value: Any) -> str:

@@ -1,5 +1,6 @@
 /* Lists: j/k move, x select, Enter opens (the row's link has focus), p peeks. Selection with ranges and "all matching". */
 import { all, announce, isTyping, on, one, openModal, store } from "./dom.js";
+import "./columns.js";
 
 const rowsOf = (list) => all("[data-row]", list).filter((row) => row.offsetParent !== null);
 const currentList = () => document.activeElement?.closest("[data-list]") || one("[data-list]:has(.is-current)") || one("[data-list]");

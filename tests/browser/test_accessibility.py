@@ -39,7 +39,7 @@ VISITOR = (
 LEADS = (
     "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
     "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
-    "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/views/leads/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
+    "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/leads?col=score&col=cf_deal_heat&col=company&w=company:220&group=priority", "/views/leads/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
     "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
     "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/no-such-page",
 )  # fmt: skip
@@ -50,7 +50,7 @@ SETTINGS = (
     "/settings/connections", "/settings/connections/new?kind=facebook", "/settings/connections/new?kind=webhook", "/settings/connections/new?kind=email",
     "/settings/custom-fields", "/settings/custom-fields/new?kind=text", "/settings/custom-fields/new?kind=choice", "/settings/custom-fields/{custom_field}",
     "/settings/enrichment", "/settings/enrichment/new", "/settings/enrichment/{provider}", "/settings/enrichment/{inference}",
-    "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/settings/duplicates",
+    "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/duplicates/auto-merge", "/settings/duplicates",
     "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
 ADMIN = ("/admin/", "/admin/identity/user/", "/admin/leads/lead/")

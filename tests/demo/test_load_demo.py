@@ -6,12 +6,20 @@ from collections import Counter
 import pytest
 from django.core.management import CommandError, call_command
 
+from crm.actors import Door
 from crm.identity.models import Team, User
+from crm.identity.selectors import actor_for
 from crm.operations.models import Operation
+from crm.savedviews.selectors import views_of
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
+from customobjects.selectors import definitions
 from demo import services
+from duplicates.enums import ScanState
+from duplicates.models import DuplicateGroup, Scan
+from leads.filters import LeadList
 from leads.models import Arrival, Lead, LeadShare, WebForm
+from leads.pages.columns import columns_for
 from webhooks.models import Source
 from webhooks.services.workbench import trial_of
 
@@ -20,6 +28,20 @@ def load() -> str:
     out = io.StringIO()
     call_command("load_demo", stdout=out)
     return out.getvalue().strip()
+
+
+def assert_list_has_something_to_show(tenant: Tenant) -> None:
+    """Custom fields with values, views that open, and people who are there twice."""
+    assert [item.kind for item in definitions("leads.Lead").active] == ["money", "multi_choice", "date"]
+    manager = actor_for(User.objects.get(email=f"manager@{tenant.name}.example"), door=Door.PAGE)
+    views = views_of(manager, "leads")
+    assert [(view.audience, view.is_pinned) for view in views] == [("everyone", True), ("everyone", False), ("everyone", False)]
+    for view in views:
+        assert set(view.query["col"]) <= set(columns_for(manager))
+        assert LeadList(params={"filter": view.query["filter"]}, actor=manager).total() > 0, view.name
+    assert LeadList(params={"cf_budget_min": "100000"}, actor=manager).total() > 0
+    assert DuplicateGroup.objects.count() >= services.DOUBLES // 2
+    assert Scan.objects.get().state == ScanState.DONE
 
 
 @pytest.mark.slow
@@ -40,7 +62,8 @@ def test_demo_loads_once_and_is_believable(db, monkeypatch):
                 True,
             )
             # The last two came in by the webhook.
-            assert Lead.objects.filter(operation_id=None).count() == 120 + 2
+            assert Lead.objects.filter(operation_id=None).count() == 120 + 2 + services.DOUBLES
+            assert_list_has_something_to_show(tenant)
             assert list(Source.objects.values_list("kind", flat=True)) == ["email", "facebook", "webhook"]
             by_outcome = Counter(arrival.outcome for arrival in Arrival.objects.filter(door__in=["facebook", "webhook"]).order_by("pk"))
             assert (by_outcome["received"], by_outcome["failed"], by_outcome["merged"]) == (2, 2, 1)

@@ -209,3 +209,10 @@ def test_a_sheet_of_a_workbook_is_named_or_the_first(client, tenant):
     refused = headers(sheet="Leads")
     assert refused.status_code == 400
     assert "It has: Notes, People." in refused.json()["message"]
+
+
+def test_a_listed_lead_may_have_an_address_and_further_fields(client, tenant):
+    lead = {"name": "Ann", "address": {"city": "Rome", "country": "IT"}, "customFields": {"budget_range": "100k", "name": "odd"}}
+    assert post(client, [lead]).json()["data"]["successful"] == 1
+    ann = by_name(tenant)["Ann"]
+    assert (ann.city, ann.country, ann.custom_fields) == ("Rome", "IT", {"budget_range": "100k", "name": "odd"})

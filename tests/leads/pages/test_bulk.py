@@ -11,6 +11,7 @@ from leads.enums import Priority
 from leads.filters import LeadFilters
 from leads.models import Lead
 from leads.pages import bulk
+from tests.customobjects.parts import make_field
 from tests.factories import acting, inside, make_lead
 
 
@@ -95,8 +96,13 @@ def test_the_form_says_what_the_conditions_say(alice, tree):
 
 
 def test_what_the_form_cannot_show_is_told(web, tenant):
-    tree = {"not": {"field": "score", "op": "less", "value": 5}}
-    assert "too deep for this form" in text(web.get("/leads/filter", {"filter": json.dumps(tree)}))
+    for tree in (
+        {"not": {"field": "score", "op": "less", "value": 5}},
+        {"field": "city", "op": "is", "value": ["Paris", "Washington, DC"]},
+        {"any": [{"field": "score", "op": "is", "value": [1, 2]}, {"field": "city", "op": "empty"}]},
+        {"all": [{"field": "score", "op": "more", "value": number} for number in range(25)]},
+    ):
+        assert "too deep for this form" in text(web.get("/leads/filter", {"filter": json.dumps(tree)}))
     assert "could not be read" in text(web.get("/leads/filter", {"filter": "{"}))
 
 
@@ -140,3 +146,37 @@ def test_groups_of_a_rep_count_what_they_see(bob, alice, pages, tenant):
     make_lead(tenant, owner=alice)
     make_lead(tenant)
     assert 'New <span class="muted">2</span>' in text(pages(bob).get("/leads?group=status"))
+
+
+# --- custom fields ---
+
+
+def test_custom_fields_are_given_and_emptied_for_many(web, bob, pages, tenant):
+    make_field(tenant, "money", label="Budget", key="budget", currency="USD")
+    make_field(tenant, "multi_choice", label="Heat", key="heat")
+    make_field(tenant, "checkbox", label="Signed", key="signed")
+    make_field(tenant, "text", label="Plan", key="plan")
+    make_field(tenant, "text", label="Terms", key="terms", editable_by=["manager"])
+    leads = [make_lead(tenant, owner=bob, custom_fields={"plan": "Gold", "free": number}) for number in range(2)]
+    chosen = {"ids": [lead.pk for lead in leads]}
+    assert 'name="cf_terms"' in text(web.post("/leads/bulk/edit", chosen))
+    assert 'name="cf_terms"' not in text(pages(bob).post("/leads/bulk/edit", chosen))
+    wanted = {**chosen, "cf_budget": "1,250", "cf_heat": ["hot", "c0"], "cf_signed": "true", "empty": ["cf_plan"]}
+    preview = text(web.post("/leads/bulk/edit", {**wanted, "step": "preview"}))
+    assert "Change 2 leads" in preview
+    assert "Hot, Cold" in preview
+    web.post("/leads/bulk/edit", {**wanted, "step": "run"})
+    with inside(tenant.pk):
+        held = {"heat": ["hot", "c0"], "signed": True, "budget": {"amount": "1250.00", "currency": "USD"}}
+        for number, values in enumerate(Lead.objects.order_by("pk").values_list("custom_fields", flat=True)):
+            assert values == {"free": number, **held}
+
+
+def test_wrong_custom_values_stand_at_their_input(web, tenant):
+    make_field(tenant, "number", label="Seats", key="seats")
+    lead = make_lead(tenant)
+    answer = web.post("/leads/bulk/edit", {"ids": lead.pk, "step": "preview", "cf_seats": "many"})
+    assert answer.status_code == 422
+    assert "cf_seats" in answer.context["form"].errors
+    both = web.post("/leads/bulk/edit", {"ids": lead.pk, "step": "preview", "cf_seats": "5", "empty": "cf_seats"})
+    assert "Give it a value, or empty it." in text(both)

@@ -184,3 +184,44 @@ def test_the_bin_is_emptied_of_what_lay_there_for_its_time(alice, tenant):
     assert purge_bin() == 1
     with inside(tenant.pk):
         assert set(Lead.objects.values_list("pk", flat=True)) == {young.pk, live.pk}
+
+
+# --- what is said beforehand is what happens ---
+
+
+def wishes(alice) -> list[dict]:
+    soon = timezone.now().replace(microsecond=0) + timedelta(days=2)
+    return [
+        {"industry": " Energy "}, {"lead_source": "referral"}, {"company": ""}, {"priority": Priority.HIGH}, {"owner_id": alice.pk}, {"owner_id": None},
+        {"add_tags": ["VIP"]}, {"remove_tags": ["VIP"]}, {"tags": ["vip", "vip "]}, {"next_follow_up_at": soon}, {"last_contact_at": soon},
+        {"custom_fields": {"plan": "gold"}}, {"custom_fields": {"plan": None}}, {"notes": "x"}, {"conversion_probability": 0.5}, {"title": None},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_a_dry_run_counts_what_the_run_then_does(alice, tenant, number):
+    updates = wishes(alice)[number]
+    make_lead(
+        tenant, industry="Energy", lead_source="Referral", tags=["vip"], priority=Priority.HIGH, owner=alice, custom_fields={"plan": "gold"}
+    )
+    make_lead(tenant, company="Acme", tags=["Other"], title="CEO", notes="x")
+    make_lead(tenant, custom_fields={"plan": "silver"}, conversion_probability=0.5)
+    for _turn in range(2):
+        with acting(alice) as by:
+            preview = preview_edit(selection=Selection(filters={}), updates=updates, by=by)
+        done = edit(alice, updates, filters={})
+        assert (preview.changed, preview.unchanged, preview.refused) == (done.updated, done.skipped, done.failed)
+    assert done.updated == 0
+
+
+def test_filters_that_are_none_are_refused_where_leads_change(alice, tenant):
+    make_lead(tenant)
+    with acting(alice) as by:
+        for act in (
+            lambda selection: bulk_delete(selection=selection, by=by),
+            lambda selection: bulk_edit(selection=selection, updates={"industry": "x"}, by=by),
+            lambda selection: preview_edit(selection=selection, updates={"industry": "x"}, by=by),
+        ):
+            with pytest.raises(InvalidInput) as refusal:
+                act(Selection(filters={"stauts": "lost"}))
+            assert list(refusal.value.problems) == ["stauts"]
