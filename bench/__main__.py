@@ -50,7 +50,7 @@ def server() -> Iterator[int]:
         port = probe.getsockname()[1]
     environment = {**os.environ, "DATABASE_POOL": "1", "RATE_LIMITS": "off", "LOG_LEVEL": "ERROR"}
     command = [sys.executable, "-m", "gunicorn", "crm.wsgi", "-k", "gthread", "--workers", "2", "--threads", "4", "-b", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, "--log-level", "error", "--keep-alive", "75"], env=environment)
+    process = subprocess.Popen([*command, "--log-level", "error", "--keep-alive", "75", "--limit-request-line", "8190"], env=environment)
     try:
         for _ in range(200):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):

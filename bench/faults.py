@@ -106,6 +106,8 @@ class Product:
                 f"127.0.0.1:{port}",
                 "--log-level",
                 "critical",
+                "--limit-request-line",
+                "8190",
             ],
             "worker": [*worker, "--hostname", "main@faults", "--concurrency", "2", "--queues", "default,events"],
             "bulk": [*worker, "--hostname", "bulk@faults", "--concurrency", "1", "--queues", "bulk,operations"],

@@ -274,6 +274,14 @@ def run_scan_of(tenant_id: int) -> None:
     print(json.dumps({"seconds": seconds, "peak": peak, **{name: getattr(scan, name) for name in same}}))
 
 
+def run_checks_of(leads: int) -> None:
+    """The check of one new lead alone, on a tenant that has been scanned."""
+    import django
+
+    django.setup()
+    run_checks(build(leads))
+
+
 def run_checks(tenant_id: int, *, rounds: int = 300) -> dict[str, float]:
     """New leads, each a damaged copy of one that is there, checked against all."""
     import random
@@ -316,7 +324,7 @@ def duplicates(bench: Any) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="febrl, leads; both when none is named")
+    parser.add_argument("names", nargs="*", help="febrl, leads; both when none is named; checks for the check of one lead alone")
     parser.add_argument("--leads", type=int, default=1_000_000)
     parser.add_argument("--tenant", type=int, help="whose leads `scan` looks through")
     parser.add_argument("--sets", default="1,2,3,4", help="which FEBRL sets")
@@ -324,6 +332,9 @@ def main() -> int:
     names = options.names or ["febrl", "leads"]
     if names == ["scan"]:
         run_scan_of(options.tenant)
+        return 0
+    if names == ["checks"]:
+        run_checks_of(options.leads)
         return 0
     if "febrl" in names:
         run_febrl(tuple(int(number) for number in options.sets.split(",")))

@@ -1,7 +1,7 @@
 """What an app gives the kernel, filled in `AppConfig.ready()` from its `extensions.py`. Lower layers ask here, never upwards."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -86,13 +86,17 @@ class BulkAction:
 
 @dataclass(frozen=True, kw_only=True)
 class SaveableList:
-    """A list whose state people may save as a view. `name` is kept with the views, `url` is the list's page."""
+    """A list whose state people may save as a view. `name` is kept with the views, `url` is the list's page.
+
+    `seen_by(state, reader)` answers a state without the parameters that its reader must not know.
+    """
 
     name: str
     label: Text
     url: str
     icon: str = "list"
     capability: str = ""
+    seen_by: Callable[[Mapping[str, Any], Actor], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,15 @@ class MergeParticipant:
     move_back: Callable[..., list[int]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SimilarRecord:
+    """A stored record that is probably the one about to be made: 0 to 1, and the fields in which they agree."""
+
+    id: int
+    similarity: float
+    matched_on: tuple[str, ...]
+
+
 navigation: Registry[NavItem] = Registry()
 settings_pages: Registry[SettingsPage] = Registry()
 sections: Registry[Section] = Registry()
@@ -148,6 +161,14 @@ undo_participants: Registry[UndoParticipant] = Registry()
 merge_participants: Registry[MergeParticipant] = Registry()
 # The record that stands for one which is there no longer: id → id, or None. By the model's label.
 successors: Registry[Callable[[int], int | None]] = Registry()
+# The kind of operation that takes back those of another kind, where the history alone cannot. By the other kind's name.
+undo_kinds: Registry[str] = Registry()
+# What finds records like one that is not stored yet: called with the draft and by whom, by keyword, it answers the likeliest
+# first. By the model's label.
+similar_records: Registry[Callable[..., Sequence[SimilarRecord]]] = Registry()
+# The columns and fields in an operation's kept rows that a reader may not see: called with the operation and the reader. By the
+# name of its kind.
+hidden_columns: Registry[Callable[[Any, Actor], frozenset[str]]] = Registry()
 # Deleted records that a higher app still needs, as a queryset of ids: no bin shows or empties them. By the model's label.
 kept_apart: Registry[Callable[[], Any]] = Registry()
 

@@ -140,7 +140,9 @@ if env.bool("DATABASE_POOL", default=False):
     # Only web processes pool: Celery closes the pool at every task. While the database is away the pool tries again ever more
     # seldom, up to a minute apart; giving up early, it tries anew with the next request and is back when the database is.
     DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 3, "reconnect_timeout": 3}
+        "pool": {"min_size": 2, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 3, "reconnect_timeout": 3},
+        # A database that has become slow answers its senders that it is busy, rather than keep them and every thread waiting.
+        "options": f"-c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT', default=25_000)} -c lock_timeout=10000",
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 300
@@ -286,7 +288,6 @@ CELERY_TASK_ROUTES = {
     "enrichment.*": {"queue": "default"},
     "identity.*": {"queue": "default"},
     "webhooks.*": {"queue": "default"},
-    "duplicates.scan": {"queue": "operations"},
     "duplicates.*": {"queue": "default"},
 }
 CELERY_BEAT_SCHEDULE = {

@@ -25,12 +25,15 @@ class DuplicateSettings(TenantOwned):
     fields = models.JSONField(_("compared fields"), default=list)
     threshold = models.FloatField(_("similar from"), default=0.8)
     nightly = models.BooleanField(_("look through all leads every night"), default=True)
+    auto_merge = models.BooleanField(_("merge the sure ones every night"), default=False)
+    auto_merge_from = models.FloatField(_("sure from"), default=0.95)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant"], name="duplicates_settings_once"),
             models.CheckConstraint(condition=Q(threshold__gte=0.5, threshold__lte=0.999), name="duplicates_threshold_range"),
+            models.CheckConstraint(condition=Q(auto_merge_from__gte=0.9, auto_merge_from__lte=1), name="duplicates_auto_merge_range"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,8 @@ from duplicates.services import scanning
 
 @shared_task(name=scanning.TASK, acks_late=True)
 def scan_leads(*, tenant_id: int, **_: object) -> None:
-    scanning.run_scan(tenant_id=tenant_id, by=scanning.scanned_by(tenant_id))
+    if scanning.run_scan(tenant_id=tenant_id, by=scanning.scanned_by(tenant_id)) is not None:
+        scanning.resume_scans(at_most=1)
 
 
 @shared_task(name="duplicates.scan_all")

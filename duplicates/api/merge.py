@@ -52,6 +52,10 @@ _MERGE = {
     "merged_at": serializers.DateTimeField(),
     "merged_by": serializers.CharField(),
     "undone_at": serializers.DateTimeField(allow_null=True),
+    "operation_id": serializers.IntegerField(allow_null=True, help_text="The operation that merged them, where one did"),
+    "kept": serializers.ListField(
+        child=serializers.DictField(), help_text="What was changed since and stayed with the target when the merge was taken back"
+    ),
 }
 _MERGED = {
     "merged_lead": serializers.DictField(help_text="The lead, as GET /leads/{id} answers it"),
@@ -85,6 +89,8 @@ def merge_out(merge: Merge) -> dict[str, Any]:
         "merged_at": merge.merged_at,
         "merged_by": merge.merged_by_id or "system",
         "undone_at": merge.undone_at,
+        "operation_id": merge.operation_id,
+        "kept": merge.kept,
     }
 
 
@@ -138,7 +144,11 @@ class MergesView(ApiView):
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
 
     @extend_schema(
-        parameters=[OpenApiParameter("lead_id", int, description="Of one lead, either side"), *PAGE_PARAMETERS],
+        parameters=[
+            OpenApiParameter("lead_id", int, description="Of one lead, either side"),
+            OpenApiParameter("operation_id", int, description="Of one automatic merge"),
+            *PAGE_PARAMETERS,
+        ],
         responses={200: described("Merge", _MERGE, many=True)},
         tags=_TAGS,
         summary="List merges",
@@ -150,6 +160,9 @@ class MergesView(ApiView):
         if text:
             pk = parse_id(text, field="lead_id")
             merges = merges.filter(winner_id=pk) | merges.filter(loser_id=pk)
+        text = request.query_params.get("operation_id", "").strip()
+        if text:
+            merges = merges.filter(operation_id=parse_id(text, field="operation_id"))
         return paged(request, merges, merge_out)
 
 

@@ -16,6 +16,7 @@ from duplicates.pages.shown import group_shown, groups_shown, percent
 from duplicates.permissions import CONFIGURE, DECIDE, VIEW
 from duplicates.selectors import configuration, latest_scan
 from duplicates.selectors.groups import find_group, groups_after, groups_visible_to, totals
+from duplicates.services.auto_merge import count_auto_merge, may_merge_all
 from duplicates.services.deciding import keep_separate, put_off, take_back
 from duplicates.services.scanning import ask_for_scan
 
@@ -56,6 +57,7 @@ class QueuePage(Page):
                 "from_percent": percent(wanted.threshold),
                 "scan": latest_scan(),
                 "can_configure": self.actor.can(CONFIGURE),
+                "sure": count_auto_merge(by=self.actor)[0].groups if may_merge_all(by=self.actor) and not later else 0,
                 "views": [
                     {
                         "label": _("To decide"),

@@ -3,15 +3,22 @@
 from typing import Any
 
 from crm.actors import Actor
+from crm.operations.models import Operation
+from crm.registry import merge_participants
 from duplicates.models import Merge
 from duplicates.pages.shown import member_shown
 from duplicates.permissions import DECIDE, VIEW
 from duplicates.selectors import configuration
 from duplicates.selectors.groups import confidence_of, similar_to
-from duplicates.selectors.reasons import reasons_for
+from duplicates.selectors.reasons import label_of, reasons_for
+from duplicates.services.auto_merge import KIND, UNDO_KIND
+from duplicates.services.merging import LEAD
 from leads.models import Lead
 from leads.permissions import CHANGE
-from leads.selectors import name_of
+from leads.selectors import leads_visible_to, name_of
+
+# The address of all of them: GET /leads/merges?operation_id=
+_MOST_SHOWN = 50
 
 
 def similar_section(lead: Lead, actor: Actor) -> dict[str, Any]:
@@ -36,6 +43,30 @@ def similar_section(lead: Lead, actor: Actor) -> dict[str, Any]:
             for member in members
         ],
     }
+
+
+def operation_section(operation: Operation, actor: Actor) -> dict[str, Any]:
+    """What an automatic merge merged, or what stayed with the winners when it was taken back."""
+    if operation.kind not in (KIND, UNDO_KIND) or not actor.can(VIEW):
+        return {}
+    seen = Merge.objects.filter(winner__in=leads_visible_to(actor, with_deleted=True)).select_related("winner", "loser")
+    merges = seen.defer("winner__search", "loser__search").order_by("-pk")
+    if operation.kind == KIND:
+        return {"merged": merges.filter(operation_id=operation.pk)[:_MOST_SHOWN], "number": operation.result.get("merged_leads", 0)}
+    changed = merges.filter(operation_id=operation.undo_of_id, undone_at__isnull=False).exclude(kept=[])[:_MOST_SHOWN]
+    return {
+        "parted": operation.result.get("parted", 0),
+        "kept": [{"merge": merge, "names": [label_of_kept(item) for item in merge.kept]} for merge in changed],
+        "number": operation.result.get("changed_since", 0),
+    }
+
+
+def label_of_kept(item: dict[str, Any]) -> str:
+    """A thing that stayed with the winner, as people call it: a field, or records of a kind with their number."""
+    if "field" in item:
+        return str(label_of(item["field"])).replace("_", " ")
+    labels = {participant.name: str(participant.label) for participant in merge_participants.of(LEAD)}
+    return f"{len(item['ids'])} {labels.get(item['records'], item['records'])}"
 
 
 def merged_section(lead: Lead, actor: Actor) -> dict[str, Any]:

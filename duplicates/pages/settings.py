@@ -28,11 +28,24 @@ class DuplicateSettingsForm(forms.Form):
     )
     nightly = forms.BooleanField(label=_("Look through all leads every night"), required=False)
 
+    auto_merge = forms.BooleanField(
+        label=_("Merge the sure ones by themselves"),
+        required=False,
+        help_text=_("Every night, after all leads have been looked through."),
+    )
+    auto_merge_from = forms.IntegerField(
+        label=_("Sure from (percent)"),
+        min_value=90,
+        max_value=100,
+        help_text=_("The percentage is an estimate: of a hundred pairs at 95 %, about five are two people after all."),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings = settings_of_tenant()
         now = {row["name"]: row["comparator"] for row in settings.fields}
         self.initial = {"threshold": round(settings.threshold * 100), "nightly": settings.nightly}
+        self.initial |= {"auto_merge": settings.auto_merge, "auto_merge_from": round(settings.auto_merge_from * 100)}
         for name, (label, usual) in COMPARABLE.items():
             ways = [(usual, COMPARATOR_LABELS[usual])] if usual in ("person", "organisation") else _ANY
             if name == "company":
@@ -46,6 +59,12 @@ class DuplicateSettingsForm(forms.Form):
             self.fields[f"custom-{place}"] = forms.CharField(label=_("Custom field"), max_length=60, required=False)
             self.fields[f"custom-how-{place}"] = forms.ChoiceField(label=_("Compared as"), choices=_ANY, required=False)
             self.initial |= {f"custom-{place}": name, f"custom-how-{place}": how}
+
+    def clean(self) -> dict[str, Any]:
+        data = dict(super().clean() or {})
+        if data.get("auto_merge") and not data.get("nightly"):
+            self.add_error("auto_merge", _("This needs the look through all leads every night."))
+        return data
 
     @property
     def built_in(self) -> list[forms.BoundField]:
@@ -79,5 +98,12 @@ class DuplicateSettingsPage(SettingsFormPage):
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         data = form.cleaned_data
-        save_settings(fields=form.chosen(), threshold=data["threshold"] / 100, nightly=data["nightly"], by=self.actor)
+        save_settings(
+            fields=form.chosen(),
+            threshold=data["threshold"] / 100,
+            nightly=data["nightly"],
+            auto_merge=data["auto_merge"],
+            auto_merge_from=data["auto_merge_from"] / 100,
+            by=self.actor,
+        )
         return redirect("duplicates:settings")

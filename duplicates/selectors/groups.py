@@ -20,7 +20,8 @@ from leads.selectors import exact_duplicates, leads_visible_to, rows_in_order
 
 # How sure a similarity is.
 HIGH, MEDIUM = 0.9, 0.8
-_WEIGHTY = (
+# What says the more about a lead the more of it there is.
+WEIGHTY = (
     "first_name",
     "last_name",
     "email",
@@ -142,7 +143,7 @@ def _group(group: DuplicateGroup, pairs: Sequence[DuplicatePair], rows: Mapping[
 
 def _known(row: Mapping[str, Any]) -> int:
     """How much a lead's row says."""
-    return sum(1 for name in _WEIGHTY if row[name])
+    return sum(1 for name in WEIGHTY if row[name])
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from django.db import connection, transaction
 from django.db.models import Q
+from psycopg import sql
 
 from crm.actors import Actor
+from crm.registry import SimilarRecord
 from crm.tenancy.scope import current_tenant_id
 from duplicates.models import KEYS, DuplicatePair, LeadKeys
-from duplicates.selectors import Configuration, Weights, configuration, weights_in_force
-from duplicates.services.features import Features, features_of, key_number, keys_of, names_read, read_features
+from duplicates.selectors import CUSTOM, Configuration, Weights, configuration, weights_in_force
+from duplicates.services.features import Features, features_of, key_number, keys_of, names_read, read_features, stored_as
 from duplicates.services.grouping import lock_pairs, regroup
 from leads.models import Lead
 from leads.services.drafts import LeadDraft
@@ -24,6 +26,8 @@ STORED_FROM = 0.5
 AT_ONCE = 2_000
 # As many leads are looked at for one key: a lead that is like more of them is found by another key as well.
 _MOST_OF_A_KEY = 40
+# Who adds a lead is named so many that are like it.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,16 @@ def _refresh(ids: list[int], *, by: Actor) -> int:
 
 def check_draft(*, draft: LeadDraft, at_most: int = 20, by: Actor) -> list[Similar]:
     """The live leads like a normalised draft that is not stored, the likeliest first. Nothing is written."""
-    wanted, weights = configuration(), weights_in_force()
+    wanted = configuration()
     names = names_read(wanted)
     texts = [str(draft.custom_fields.get(name.removeprefix("custom:"), "")) if ":" in name else getattr(draft, name) for name in names]
     row = [0, *texts]
-    alone = features_of([row], names, wanted)
-    candidates = _candidates([0], keys_of(alone, wanted))
-    others = sorted({other for _one, other in candidates})
-    if not others:
+    stored = _rows_sharing(keys_of(features_of([row], names, wanted), wanted), names)
+    if not stored:
         return []
-    stored = _rows(others, names)
-    features = features_of([row, *stored], names, wanted)
+    features = features_of([row, *stored], names, wanted, keys=False)
     one, other = np.zeros(len(stored), dtype=np.int64), np.arange(1, len(stored) + 1)
-    pairs = _weighed(features, one, other, wanted, weights)
+    pairs = _weighed(features, one, other, wanted, weights_in_force())
     found = [
         Similar(int(features.ids[place]), float(probability), dict(zip((item.name for item in wanted.fields), levels, strict=True)))
         for place, probability, levels in zip(pairs.other.tolist(), pairs.probability.tolist(), pairs.levels.tolist(), strict=True)
@@ -82,9 +83,48 @@ def check_draft(*, draft: LeadDraft, at_most: int = 20, by: Actor) -> list[Simil
     return sorted(found, key=lambda item: -item.similarity)[:at_most]
 
 
-def _rows(ids: Sequence[int], names: Sequence[str]) -> list[tuple[object, ...]]:
-    own = [f"custom_fields__{name.removeprefix('custom:')}" if ":" in name else {"email": "email_key"}.get(name, name) for name in names]
-    return list(Lead.objects.live().filter(pk__in=ids).order_by().values_list("pk", *own))
+def similar_to_draft(*, draft: LeadDraft, by: Actor) -> list[SimilarRecord]:
+    """The live leads that reach the tenant's threshold, the likeliest first, for who is about to add one."""
+    wanted = configuration()
+    tops = {item.name: item.compares.top for item in wanted.fields}
+    found = []
+    for item in check_draft(draft=draft, at_most=_MOST_NAMED, by=by):
+        if item.similarity >= wanted.threshold:
+            alike = [name for name, level in item.levels.items() if level > 1]
+            same = [name for name in alike if item.levels[name] >= tops[name]]
+            found.append(SimilarRecord(id=item.lead_id, similarity=round(item.similarity, 4), matched_on=tuple(same or alike)))
+    return found
+
+
+def likeness_now(*, lead_id: int, other_ids: Sequence[int], by: Actor) -> dict[int, float]:
+    """How similar other leads are to this one as they all are just now. What is unlike, or gone, is left out."""
+    wanted, weights = configuration(), weights_in_force()
+    features = read_features(Lead.objects.live().filter(pk__in=[lead_id, *other_ids]), wanted)
+    places = {pk: place for place, pk in enumerate(features.ids.tolist())}
+    if lead_id not in places:
+        return {}
+    others = [places[pk] for pk in other_ids if pk in places]
+    one = np.full(len(others), places[lead_id], dtype=np.int64)
+    pairs = _weighed(features, one, np.array(others, dtype=np.int64), wanted, weights)
+    return dict(zip(features.ids[pairs.other].tolist(), pairs.probability.tolist(), strict=True))
+
+
+def _rows_sharing(keys: Mapping[str, Sequence[int | None]], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The live leads that share a key with the one whose keys these are: id and texts, in one statement of b-tree look-ups."""
+    held = [(name, values[0]) for name, values in keys.items() if values[0] is not None]
+    if not held:
+        return []
+    branch = sql.SQL("(SELECT lead_id FROM duplicates_leadkeys WHERE tenant_id = %s AND {key} = %s ORDER BY {key} LIMIT {most})")
+    branches = [branch.format(key=sql.Identifier(name), most=sql.Literal(_MOST_OF_A_KEY)) for name, _key in held]
+    texts = [sql.SQL("custom_fields ->> %s") if name.startswith(CUSTOM) else sql.Identifier(stored_as(name)) for name in names]
+    statement = sql.SQL(
+        "SELECT id, {texts} FROM leads_lead WHERE tenant_id = %s AND deleted_at IS NULL AND id = ANY (ARRAY ({shared}))"
+    ).format(texts=sql.SQL(", ").join(texts), shared=sql.SQL(" UNION ").join(branches))
+    tenant_id = current_tenant_id()
+    custom = [name.removeprefix(CUSTOM) for name in names if name.startswith(CUSTOM)]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*custom, tenant_id, *(value for _name, key in held for value in (tenant_id, key))])
+        return cursor.fetchall()
 
 
 # --- keys ---

@@ -46,15 +46,20 @@ def names_read(wanted: Configuration) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_ALWAYS, *(item.name for item in wanted.fields if item.name != "name")]))
 
 
+def stored_as(name: str) -> str:
+    """The column that a built-in field is read from."""
+    return _STORED_AS.get(name, name)
+
+
 def _texts(leads: LeadQuerySet, names: Sequence[str]) -> Any:
     custom = {f"custom_{place}": name.removeprefix(CUSTOM) for place, name in enumerate(names) if name.startswith(CUSTOM)}
-    own = [f"custom_{place}" if name.startswith(CUSTOM) else _STORED_AS.get(name, name) for place, name in enumerate(names)]
+    own = [f"custom_{place}" if name.startswith(CUSTOM) else stored_as(name) for place, name in enumerate(names)]
     asked = leads.annotate(**{alias: KeyTextTransform(name, "custom_fields") for alias, name in custom.items()})
     return asked.order_by().values_list("pk", *own)
 
 
-def features_of(rows: Iterable[Sequence[Any]], names: Sequence[str], wanted: Configuration) -> Features:
-    """Rows of an id and the named texts, as columns."""
+def features_of(rows: Iterable[Sequence[Any]], names: Sequence[str], wanted: Configuration, *, keys: bool = True) -> Features:
+    """Rows of an id and the named texts, as columns; without those that `keys` are made of where they are compared only."""
     ids: list[int] = []
     builders = [ColumnBuilder() for _ in names]
     for row in rows:
@@ -63,21 +68,23 @@ def features_of(rows: Iterable[Sequence[Any]], names: Sequence[str], wanted: Con
             builder.add(text or "")
     raw = {name: builder.done() for name, builder in zip(names, builders, strict=True)}
     builders.clear()
-    return Features(np.array(ids, dtype=np.int64), _derived(raw, wanted))
+    return Features(np.array(ids, dtype=np.int64), _derived(raw, wanted, keys=keys))
 
 
-def _derived(raw: dict[str, Column], wanted: Configuration) -> dict[str, Column]:
+def _derived(raw: dict[str, Column], wanted: Configuration, *, keys: bool) -> dict[str, Column]:
     how = {item.name: item.comparator for item in wanted.fields}
     columns = {name: mapped(column, _maker(name, how.get(name, ""))) for name, column in raw.items()}
     website = mapped(raw["website"], own_domain)
     columns["domain"] = coalesced(website, mapped(columns["email"], own_domain))
+    columns["full_name"] = paired(columns["first_name"], columns["last_name"])
+    if not keys:
+        return columns
     columns["organisation"] = coalesced(columns["company"], mapped(columns["domain"], lambda domain: domain.split(".", 1)[0]))
     columns["mailbox"] = mapped(columns["email"], _mailbox)
     columns["phone_end"] = mapped(columns["phone"], lambda digits: digits[-7:])
     columns["first_sound"] = mapped(columns["first_name"], phonetic_words)
     columns["last_sound"] = mapped(columns["last_name"], phonetic_words)
     columns["name_sound"] = paired(columns["first_sound"], columns["last_sound"])
-    columns["full_name"] = paired(columns["first_name"], columns["last_name"])
     return columns
 
 

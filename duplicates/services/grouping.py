@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,12 +20,53 @@ AGREEMENT = 0.5
 # Where pairs hang together beyond so many leads, the rest is left to the next scan.
 _MOST_LEADS = 2_000
 _LOCK = 0x6475706C
+_BROKEN = """
+SELECT found.id FROM duplicates_duplicategroup AS found
+LEFT JOIN (
+    SELECT pair.group_id, count(DISTINCT side.lead) AS leads
+    FROM duplicates_duplicatepair AS pair CROSS JOIN LATERAL (VALUES (first_id), (second_id)) AS side (lead)
+    WHERE pair.tenant_id = %(tenant)s AND pair.group_id IS NOT NULL GROUP BY pair.group_id
+) AS held ON held.group_id = found.id
+WHERE found.tenant_id = %(tenant)s AND coalesce(held.leads, 0) <> found.size
+"""
 
 
 def lock_pairs() -> None:
     """One at a time writes a tenant's pairs and groups, so that two who meet the same lead see each other's."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, current_tenant_id() % 2**31])
+
+
+def close_groups(*, lead_ids: Collection[int], by: Actor) -> bool:
+    """Take leads that are gone out of their pairs and groups at once; False while somebody else writes these.
+
+    Then what follows the leads' events does, a moment later: who holds locks on leads must not wait for that one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_LOCK, current_tenant_id() % 2**31])
+        row = cursor.fetchone()
+    if not (row and row[0]):
+        return False
+    pairs = DuplicatePair.objects.filter(Q(first__in=lead_ids) | Q(second__in=lead_ids))
+    held = list(pairs.values_list("first_id", "second_id", "group_id"))
+    pairs.delete()
+    if held:
+        others = {lead for first, second, _group in held for lead in (first, second)} - set(lead_ids)
+        regroup(lead_ids=others, replaced={group for _first, _second, group in held if group is not None}, by=by)
+    return True
+
+
+def mend_groups(*, by: Actor) -> int:
+    """Make anew the groups whose pairs went with leads that were deleted for good. Answers how many."""
+    with transaction.atomic():
+        lock_pairs()
+        with connection.cursor() as cursor:
+            cursor.execute(_BROKEN, {"tenant": current_tenant_id()})
+            broken = [row[0] for row in cursor.fetchall()]
+        if broken:
+            left = DuplicatePair.objects.filter(group__in=broken).values_list("first_id", "second_id")
+            regroup(lead_ids={lead for pair in left for lead in pair}, replaced=broken, by=by)
+    return len(broken)
 
 
 def regroup(*, lead_ids: Iterable[int], replaced: Collection[int] = (), by: Actor) -> None:

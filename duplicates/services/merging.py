@@ -18,6 +18,7 @@ from crm.registry import compute_values, guards, merge_participants
 from duplicates.events import LeadsMerged, LeadsParted
 from duplicates.models import Merge
 from duplicates.permissions import DECIDE
+from duplicates.services.grouping import close_groups
 from duplicates.services.merge_rules import FIELDS, MergeRules, merged_values
 from leads.events import LeadsAssigned, LeadsChanged, LeadsDeleted, LeadsRestored, LeadStatusChanged
 from leads.models import Lead
@@ -86,21 +87,11 @@ def merge_leads(
     with transaction.atomic():
         target, sources = _loaded(target_id, source_ids, lock=True, by=by)
         original = _columns(target)
-        originals = {lead.pk: _columns(lead) for lead in (target, *sources)}
-        applied: dict[str, str] = {}
-        steps: list[tuple[Lead, dict[str, Any], dict[str, Any]]] = []
         # The losers leave first, so that what only one record may hold is free for the winner.
         now = timezone.now()
         ids = tuple(source.pk for source in sources)
         Lead.objects.filter(pk__in=ids).update(deleted_at=now, updated_at=now)
-        for source in sources:
-            before = _columns(target)
-            applied |= _apply(target, source, rules)
-            if source is sources[-1]:
-                _choose_from(target, originals, values or {})
-            after = _columns(target)
-            changed = [name for name in before if before[name] != after[name]]
-            steps.append((source, {name: before[name] for name in changed}, {name: after[name] for name in changed}))
+        steps, applied = _join(target, sources, rules, values or {})
         _write(target, original, by=by)
         merges = [
             Merge(
@@ -124,6 +115,8 @@ def merge_leads(
             details={"winner": target.pk, "losers": list(ids), "merges": [merge.pk for merge in merges]},
             by=by,
         )
+        # The queue must not offer them again, however far behind the events are.
+        close_groups(lead_ids=ids, by=by)
         publish(LeadsDeleted(lead_ids=ids))
         publish(LeadsMerged(winner_id=target.pk, loser_ids=ids))
     return Merged(lead=target, applied=applied, merges=merges)
@@ -208,6 +201,24 @@ def _apply(target: Lead, source: Lead, rules: MergeRules) -> dict[str, str]:
     values, applied = merged_values(_columns(source), _columns(target), rules)
     _set(target, values)
     return applied
+
+
+def _join(
+    target: Lead, sources: Sequence[Lead], rules: MergeRules, values: Mapping[str, int]
+) -> tuple[list[tuple[Lead, dict[str, Any], dict[str, Any]]], dict[str, str]]:
+    """Give the target the merged values, unsaved. Answers what each source changed of it, before and after, and the rules followed."""
+    originals = {lead.pk: _columns(lead) for lead in (target, *sources)}
+    applied: dict[str, str] = {}
+    steps = []
+    for source in sources:
+        before = _columns(target)
+        applied |= _apply(target, source, rules)
+        if source is sources[-1]:
+            _choose_from(target, originals, values)
+        after = _columns(target)
+        changed = [name for name in before if before[name] != after[name]]
+        steps.append((source, {name: before[name] for name in changed}, {name: after[name] for name in changed}))
+    return steps, applied
 
 
 def _choose(target: Lead, leads: Sequence[Lead], values: Mapping[str, int]) -> None:

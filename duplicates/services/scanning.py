@@ -19,6 +19,7 @@ from duplicates.enums import ScanState
 from duplicates.models import DuplicatePair, LeadKeys, MatchWeights, Scan
 from duplicates.permissions import DECIDE
 from duplicates.selectors import Configuration, configuration, settings_of_tenant
+from duplicates.services.auto_merge import begin_nightly_merge
 from duplicates.services.checking import STORED_FROM, refresh_leads, write_keys
 from duplicates.services.features import Features, key_number, keys_of, read_features
 from duplicates.services.grouping import lock_pairs, write_groups
@@ -61,10 +62,12 @@ def ask_for_nightly_scans() -> int:
     return asked
 
 
-def resume_scans() -> int:
-    """Nudge every scan that waits, or whose worker died: one that runs holds its lock and the nudge passes by."""
+def resume_scans(*, at_most: int | None = None) -> int:
+    """Nudge the scans that wait, or whose worker died. While one runs, the others' nudges pass by. Answers how many."""
     resumed = 0
     for tenant_id in Tenant.objects.values_list("pk", flat=True):
+        if resumed == at_most:
+            break
         with tenant_scope(tenant_id):
             is_open = Scan.objects.filter(state__in=[ScanState.WAITING, ScanState.RUNNING]).exists()
         if is_open:
@@ -74,11 +77,12 @@ def resume_scans() -> int:
 
 
 def run_scan(*, tenant_id: int, by: Actor) -> Scan | None:
-    """Run the tenant's waiting scan, unless another worker does. A scan that a dying worker left behind starts anew.
+    """Run the tenant's waiting scan, unless another worker is at one. A scan that a dying worker left behind starts anew.
 
-    Leads are read in one transaction and pairs stored in another; between them nothing is held but the scan's own lock.
+    One scan runs at a time, whichever tenant's, as each takes a worker and its memory for minutes: who ends one wakes those that
+    wait. Leads are read in one transaction and pairs stored in another; between them nothing is held but the scan's own lock.
     """
-    with _alone(tenant_id) as alone:
+    with _alone() as alone:
         if not alone:
             return None
         with tenant_scope(tenant_id):
@@ -97,6 +101,9 @@ def run_scan(*, tenant_id: int, by: Actor) -> Scan | None:
                 )
         with tenant_scope(tenant_id):
             scan.refresh_from_db()
+            # What people asked for, they look at themselves.
+            if scan.state == ScanState.DONE and scan.asked_by_id is None:
+                begin_nightly_merge(by=by)
         return scan
 
 
@@ -207,10 +214,10 @@ def _catch_up(tenant_id: int, since: datetime, *, by: Actor) -> None:
 
 
 @contextmanager
-def _alone(tenant_id: int) -> Iterator[bool]:
-    """Hold the tenant's scan, as long as this connection lives; False where another worker holds it."""
+def _alone() -> Iterator[bool]:
+    """Hold the turn to scan, as long as this connection lives; False where another worker has it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, tenant_id % 2**31])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
         row = cursor.fetchone()
     held = bool(row and row[0])
     try:
@@ -218,7 +225,7 @@ def _alone(tenant_id: int) -> Iterator[bool]:
     finally:
         if held:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, tenant_id % 2**31])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 def scanned_by(tenant_id: int) -> Actor:

@@ -9,6 +9,7 @@ from crm.errors import InvalidInput
 from duplicates.models import DuplicateSettings
 from duplicates.permissions import CONFIGURE
 from duplicates.selectors import COMPARABLE, CUSTOM, forget_configuration, settings_of_tenant
+from duplicates.selectors.certain import LEAST_SURE
 from duplicates.services.scanning import ask_for_scan
 from matching.comparing import COMPARATORS
 
@@ -18,8 +19,19 @@ LEAST_THRESHOLD, MOST_THRESHOLD = 0.5, 0.999
 _OWN = {"person": "name", "organisation": "company"}
 
 
-def save_settings(*, fields: Sequence[Mapping[str, str]], threshold: float, nightly: bool, by: Actor) -> DuplicateSettings:
-    """Store the settings. Where other fields are compared from now on, all leads are looked through anew."""
+def save_settings(
+    *,
+    fields: Sequence[Mapping[str, str]],
+    threshold: float,
+    nightly: bool,
+    auto_merge: bool | None = None,
+    auto_merge_from: float | None = None,
+    by: Actor,
+) -> DuplicateSettings:
+    """Store the settings. Where other fields are compared from now on, all leads are looked through anew.
+
+    Automatic merging stays as it is where nothing is said of it.
+    """
     by.require(CONFIGURE)
     clean = [_clean(row) for row in fields]
     names = [row["name"] for row in clean]
@@ -31,10 +43,14 @@ def save_settings(*, fields: Sequence[Mapping[str, str]], threshold: float, nigh
         raise InvalidInput({"fields": ["A field is named twice."]})
     if not LEAST_THRESHOLD <= threshold <= MOST_THRESHOLD:
         raise InvalidInput({"threshold": [f"Must be from {LEAST_THRESHOLD} to {MOST_THRESHOLD}."]})
+    if auto_merge_from is not None and not LEAST_SURE <= auto_merge_from <= 1:
+        raise InvalidInput({"auto_merge_from": [f"Must be from {LEAST_SURE} to 1."]})
     with transaction.atomic():
         settings = DuplicateSettings.objects.select_for_update().first() or settings_of_tenant()
         changed = settings.fields != clean
         settings.fields, settings.threshold, settings.nightly = clean, threshold, nightly
+        settings.auto_merge = settings.auto_merge if auto_merge is None else auto_merge
+        settings.auto_merge_from = settings.auto_merge_from if auto_merge_from is None else auto_merge_from
         settings.save()
         forget_configuration()
         if changed:

@@ -17,7 +17,7 @@ from crm.errors import Forbidden, InvalidInput
 from crm.events.bus import publish
 from crm.identity.models import User
 from crm.normal import email_key
-from crm.registry import compute_values
+from crm.registry import compute_values, similar_records
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
 from leads.enums import ProcessingStatus
@@ -29,6 +29,7 @@ from leads.selectors import (
     Candidate,
     Vocabulary,
     exact_duplicates,
+    leads_in_order,
     leads_visible_to,
     vocabulary,
 )
@@ -63,12 +64,8 @@ def capture_lead(
     with transaction.atomic():
         lock_keys(keys_of(draft))
         found = exact_duplicates(email=draft.email, phone=draft.phone)
-        if found and not ignore_duplicates:
-            raise DuplicateLead(
-                "A lead with this e-mail or phone already exists.",
-                field=found[0].matched_on[0],
-                details={"candidates": _candidates_for(found, by=by)},
-            )
+        if not ignore_duplicates:
+            _refuse_duplicates(found or (_alike(draft, by=by) if strict else []), exact=bool(found), by=by)
         lead = _insert(draft, enrich=enrich, by=by)
     return Captured(lead=lead, duplicates=found, warnings=warnings)
 
@@ -241,6 +238,24 @@ def _note_tags(tenant_id: int, names: list[str]) -> None:
     if len(_seen_tags) > _MOST_SEEN_TAGS:
         _seen_tags.clear()
     _seen_tags.update((tenant_id, name) for name in names)
+
+
+def _alike(draft: LeadDraft, *, by: Actor) -> list[Candidate]:
+    """The leads that are so much like the draft that the tenant counts them as the same, the likeliest first."""
+    found = {item.id: item for find in similar_records.of("leads.Lead") for item in find(draft=draft, by=by)}
+    return [
+        Candidate(lead=lead, similarity=found[lead.pk].similarity, matched_on=found[lead.pk].matched_on)
+        for lead in leads_in_order(list(found))
+    ]
+
+
+def _refuse_duplicates(found: Sequence[Candidate], *, exact: bool, by: Actor) -> None:
+    if found:
+        raise DuplicateLead(
+            "A lead with this e-mail or phone already exists." if exact else "A lead very much like this one already exists.",
+            field=next(iter(found[0].matched_on), None),
+            details={"candidates": _candidates_for(found, by=by)},
+        )
 
 
 def _candidates_for(found: Sequence[Candidate], *, by: Actor) -> list[dict[str, Any]]:

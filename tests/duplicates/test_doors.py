@@ -3,9 +3,9 @@
 import pytest
 
 from crm.events.services import deliver_outbox
-from duplicates.models import Decision, DuplicateSettings
+from duplicates.models import Decision, DuplicateGroup, DuplicateSettings, Merge
 from tests.duplicates.conftest import ANN
-from tests.factories import inside, make_lead
+from tests.factories import inside, make_lead, make_user
 
 pytestmark = pytest.mark.django_db
 URL = "/api/leads/duplicates"
@@ -163,3 +163,72 @@ def test_import_in_one_go_is_compared_within_itself(tenant, alice, api):
         data["duplicate_groups"][0]["primary_lead"]["email"],
         *(item["email"] for item in data["duplicate_groups"][0]["duplicates"]),
     }
+
+
+# --- decisions and the scan by API ---
+
+
+def test_decisions_by_api_and_taking_them_back(alice, api, twins):
+    client, body = api(alice), {"lead_ids": [lead.pk for lead in twins], "decision": "separate"}
+    assert client.post(f"{URL}/decisions", body).json()["data"] == {"pairs": 1}
+    assert client.get(URL).json()["data"]["summary"]["total_groups"] == 0
+    assert client.send("DELETE", f"{URL}/decisions", {**body, "decision": "later"}).json()["data"] == {"pairs": 0}
+    assert client.send("DELETE", f"{URL}/decisions", body).json()["data"] == {"pairs": 1}
+    assert client.get(URL).json()["data"]["summary"]["total_groups"] == 1
+    assert client.post(f"{URL}/decisions", {"leadIds": [str(lead.pk) for lead in twins], "decision": "later"}).json()["data"] == {
+        "pairs": 1
+    }
+    assert client.get(URL).json()["data"]["summary"]["total_groups"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"decision": "maybe"}, "decision"),
+        ({"lead_ids": [1]}, "lead_ids"),
+        ({"lead_ids": "x"}, "lead_ids"),
+        ({"lead_ids": None}, "lead_ids"),
+    ],
+)
+def test_wrong_decisions_are_refused_by_name(alice, api, twins, change, field):
+    body = {"lead_ids": [lead.pk for lead in twins], "decision": "separate", **change}
+    for method in ("POST", "DELETE"):
+        answer = api(alice).send(method, f"{URL}/decisions", body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"].partition(".")[0]) == (400, field)
+
+
+def test_decisions_about_leads_out_of_sight_are_not_found(mallory, bob, api, twins):
+    body = {"lead_ids": [lead.pk for lead in twins], "decision": "separate"}
+    for user in (mallory, bob):
+        for method in ("POST", "DELETE"):
+            assert api(user).send(method, f"{URL}/decisions", body).status_code == 404
+
+
+def test_the_scan_by_api(alice, api, tenant):
+    client, support = api(alice), make_user(tenant, role="support")
+    assert client.get(f"{URL}/scan").json()["data"] is None
+    asked = client.post(f"{URL}/scan")
+    assert (asked.status_code, asked.json()["data"]["state"], asked.json()["data"]["asked_by"]) == (202, "waiting", alice.pk)
+    assert client.post(f"{URL}/scan").json()["data"]["id"] == asked.json()["data"]["id"]
+    assert client.get(f"{URL}/scan").json()["data"]["id"] == asked.json()["data"]["id"]
+    assert api(support).get(f"{URL}/scan").status_code == 200
+    assert api(support).post(f"{URL}/scan").status_code == 403
+
+
+# --- after a merge ---
+
+
+def test_a_merge_from_the_page_closes_the_group_at_once_and_parting_brings_it_back(alice, pages, tenant, twins):
+    client = pages(alice)
+    answer = client.post(
+        "/duplicates/merge", {"lead": [lead.pk for lead in twins], "target": twins[0].pk, "next": "/duplicates"}, follow=True
+    )
+    assert answer.context["counted"].groups == 0
+    assert answer.context["groups"] == []
+    with inside(tenant.pk):
+        assert not DuplicateGroup.objects.exists()
+        merge = Merge.objects.get()
+    deliver_outbox()
+    client.post(f"/duplicates/merges/{merge.pk}/undo")
+    deliver_outbox()
+    assert client.get("/duplicates").context["groups"][0]["lead_ids"] == [lead.pk for lead in twins]

@@ -1,6 +1,9 @@
 """The look through all leads, and configured fields."""
 
+import threading
+
 import pytest
+from django.db import connection
 
 from crm.errors import Forbidden, InvalidInput
 from duplicates.enums import ScanState
@@ -8,6 +11,7 @@ from duplicates.models import DuplicateGroup, DuplicatePair, LeadKeys, MatchWeig
 from duplicates.services.deciding import keep_separate
 from duplicates.services.scanning import ask_for_nightly_scans, ask_for_scan, run_scan, scanned_by
 from duplicates.services.settings import save_settings
+from duplicates.tasks import scan_leads
 from tests.duplicates.conftest import ANN
 from tests.factories import acting, inside, make_lead
 
@@ -65,6 +69,77 @@ def test_scan_of_a_tenant_without_leads_is_done(scan):
 
 def test_nothing_waits_nothing_runs(tenant):
     assert run_scan(tenant_id=tenant.pk, by=scanned_by(tenant.pk)) is None
+
+
+class Killed(BaseException):
+    """What no `except Exception` catches, as a process that is killed."""
+
+
+@pytest.mark.parametrize("where", ["search", "write_groups", "_fill_keys", "_catch_up"])
+def test_a_scan_whose_worker_dies_begins_anew_and_ends_right(tenant, scan, monkeypatch, where):
+    one, other = make_lead(tenant, **ANN), make_lead(tenant, **ANN)
+
+    def dies(*_given, **_named):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"duplicates.services.scanning.{where}", dies)
+        with pytest.raises(Killed):
+            scan()
+    done = run_scan(tenant_id=tenant.pk, by=scanned_by(tenant.pk)) or scan()
+    assert (done.state, done.pairs, done.groups, done.error) == (ScanState.DONE, 1, 1, "")
+    with inside(tenant.pk):
+        assert list(DuplicatePair.objects.values_list("first_id", "second_id")) == [(one.pk, other.pk)]
+        assert DuplicateGroup.objects.count() == 1
+        assert LeadKeys.objects.count() == 2
+        assert not Scan.objects.filter(state__in=[ScanState.WAITING, ScanState.RUNNING]).exists()
+
+
+def test_a_scan_that_meets_an_error_says_so_and_the_next_one_runs(tenant, scan, monkeypatch):
+    make_lead(tenant, **ANN)
+    with monkeypatch.context() as patch:
+        patch.setattr("duplicates.services.scanning.search", lambda *_given, **_named: 1 / 0)
+        failed = scan()
+    assert (failed.state, "ZeroDivisionError" in failed.error) == (ScanState.FAILED, True)
+    assert scan().state == ScanState.DONE
+
+
+def test_one_scan_runs_at_a_time_and_wakes_the_next(tenant, next_door, alice, mallory, monkeypatch):
+    for owner in (tenant, next_door):
+        make_lead(owner, **ANN)
+    for user in (alice, mallory):
+        with acting(user) as by:
+            ask_for_scan(by=by)
+    answers = []
+
+    def meanwhile(*_given, **_named):
+        # Another worker, on a connection of its own.
+        thread = threading.Thread(target=lambda: answers.append(_other_worker(next_door.pk)))
+        thread.start()
+        thread.join()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("duplicates.services.scanning.search", meanwhile)
+        with pytest.raises(Killed):
+            run_scan(tenant_id=tenant.pk, by=scanned_by(tenant.pk))
+    assert answers == [None]
+    woken = []
+    monkeypatch.setattr("duplicates.services.scanning.nudge.task", lambda _name, *, tenant_id: woken.append(tenant_id))
+    scan_leads(tenant_id=tenant.pk)
+    assert woken == [next_door.pk]
+    scan_leads(tenant_id=next_door.pk)
+    assert woken == [next_door.pk]
+    for owner in (tenant, next_door):
+        with inside(owner.pk):
+            assert Scan.objects.get().state == ScanState.DONE
+
+
+def _other_worker(tenant_id):
+    try:
+        return run_scan(tenant_id=tenant_id, by=scanned_by(tenant_id))
+    finally:
+        connection.close()
 
 
 def test_nightly_scans_pass_by_tenants_that_want_none(tenant, next_door, admin):
