@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.rest.description import component, described
 from crm.rest.envelope import success
@@ -16,7 +17,7 @@ from crm.rest.views import ApiView, parse_id
 from duplicates.models import Merge
 from duplicates.permissions import DECIDE, VIEW
 from duplicates.services.merge_rules import MergeRules
-from duplicates.services.merging import MOST_AT_ONCE, Merged, find_merge, merge_leads, preview_merge, undo_merge
+from duplicates.services.merging import MOST_AT_ONCE, Merged, find_merge, merge_leads, preview_merge, undo_merge, visible_kept
 from leads.api.inputs import OpaqueIdField
 from leads.api.output import lead_out
 from leads.permissions import CHANGE
@@ -81,7 +82,7 @@ _PARTED = {
 }
 
 
-def merge_out(merge: Merge) -> dict[str, Any]:
+def merge_out(merge: Merge, by: Actor) -> dict[str, Any]:
     return {
         "id": merge.pk,
         "source_lead_id": merge.loser_id,
@@ -90,7 +91,7 @@ def merge_out(merge: Merge) -> dict[str, Any]:
         "merged_by": merge.merged_by_id or "system",
         "undone_at": merge.undone_at,
         "operation_id": merge.operation_id,
-        "kept": merge.kept,
+        "kept": visible_kept(merge.kept, by=by),
     }
 
 
@@ -163,7 +164,7 @@ class MergesView(ApiView):
         text = request.query_params.get("operation_id", "").strip()
         if text:
             merges = merges.filter(operation_id=parse_id(text, field="operation_id"))
-        return paged(request, merges, merge_out)
+        return paged(request, merges, lambda merge: merge_out(merge, self.actor))
 
 
 class MergeUndoView(ApiView):

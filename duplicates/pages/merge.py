@@ -74,6 +74,9 @@ class MergePage(Page):
             lead.pk: lead for lead in leads_visible_to(self.actor).select_related("status", "owner").filter(pk__in=ids).defer("search")
         }
         leads = [found[pk] for pk in ids if pk in found]
+        if data.get("all_matching"):
+            messages.info(self.request, _("A merge is for a few leads that are one. Select them one by one."))
+            return redirect(f"{reverse('leads:list')}?{data.get('query', '')[:20_000]}")
         if len(leads) < 2:
             messages.info(self.request, _("Select at least two leads that may be one."))
             return redirect(safe_next(self.request, default=reverse("duplicates:queue")))

@@ -12,7 +12,7 @@ from duplicates.selectors import configuration
 from duplicates.selectors.groups import confidence_of, similar_to
 from duplicates.selectors.reasons import label_of, reasons_for
 from duplicates.services.auto_merge import KIND, UNDO_KIND
-from duplicates.services.merging import LEAD
+from duplicates.services.merging import LEAD, visible_kept
 from leads.models import Lead
 from leads.permissions import CHANGE
 from leads.selectors import leads_visible_to, name_of
@@ -56,7 +56,7 @@ def operation_section(operation: Operation, actor: Actor) -> dict[str, Any]:
     changed = merges.filter(operation_id=operation.undo_of_id, undone_at__isnull=False).exclude(kept=[])[:_MOST_SHOWN]
     return {
         "parted": operation.result.get("parted", 0),
-        "kept": [{"merge": merge, "names": [label_of_kept(item) for item in merge.kept]} for merge in changed],
+        "kept": [{"merge": merge, "names": [label_of_kept(item) for item in visible_kept(merge.kept, by=actor)]} for merge in changed],
         "number": operation.result.get("changed_since", 0),
     }
 

@@ -11,19 +11,22 @@ from django.utils.dateparse import parse_datetime
 
 from audit.services.acts import record_act
 from crm.actors import Actor
-from crm.errors import DomainError, InvalidInput, NotFound
+from crm.errors import DomainError, Forbidden, InvalidInput, NotFound
 from crm.events.bus import publish
 from crm.normal import email_key
 from crm.registry import compute_values, guards, merge_participants
+from customobjects.selectors import definitions, hidden_keys, may_edit
 from duplicates.events import LeadsMerged, LeadsParted
 from duplicates.models import Merge
 from duplicates.permissions import DECIDE
 from duplicates.services.grouping import close_groups
 from duplicates.services.merge_rules import FIELDS, MergeRules, merged_values
+from duplicates.services.parting import parted, without_tags
 from leads.events import LeadsAssigned, LeadsChanged, LeadsDeleted, LeadsRestored, LeadStatusChanged
 from leads.models import Lead
-from leads.permissions import CHANGE
+from leads.permissions import CHANGE, DELETE, can_give_to
 from leads.selectors import leads_visible_to
+from leads.services.drafts import RECORDS
 from leads.services.editing import COMPUTED, public_name
 
 LEAD = "leads.Lead"
@@ -60,10 +63,7 @@ def preview_merge(
 ) -> Merged:
     """The lead as it would be. Nothing is written."""
     target, sources = _loaded(target_id, source_ids, lock=False, by=by)
-    applied: dict[str, str] = {}
-    for source in sources:
-        applied |= _apply(target, source, rules)
-    _choose(target, [target, *sources], values or {})
+    _steps, applied = _join(target, sources, rules, values or {}, by=by)
     compute_values(LEAD, [target])
     return Merged(lead=target, applied=applied)
 
@@ -91,7 +91,7 @@ def merge_leads(
         now = timezone.now()
         ids = tuple(source.pk for source in sources)
         Lead.objects.filter(pk__in=ids).update(deleted_at=now, updated_at=now)
-        steps, applied = _join(target, sources, rules, values or {})
+        steps, applied = _join(target, sources, rules, values or {}, by=by)
         _write(target, original, by=by)
         merges = [
             Merge(
@@ -158,12 +158,18 @@ def undo_merge(*, merge_id: int, by: Actor) -> Parted:
         record_act(
             action="merge_undone",
             subject=f"{loser.display_name} ← {winner.display_name}",
-            details={"winner": winner.pk, "loser": loser.pk, "merge": merge.pk, "kept": kept},
+            # Without the values, which not everybody who reads the log may know.
+            details={
+                "winner": winner.pk,
+                "loser": loser.pk,
+                "merge": merge.pk,
+                "kept": [item.get("field") or item["records"] for item in kept],
+            },
             by=by,
         )
         publish(LeadsRestored(lead_ids=(loser.pk,)))
         publish(LeadsParted(winner_id=winner.pk, loser_id=loser.pk))
-    return Parted(winner=winner, loser=loser, kept=kept)
+    return Parted(winner=winner, loser=loser, kept=visible_kept(kept, by=by))
 
 
 # --- pieces ---
@@ -197,40 +203,42 @@ def _set(lead: Lead, values: Mapping[str, Any]) -> None:
     lead.email_key = email_key(lead.email)
 
 
-def _apply(target: Lead, source: Lead, rules: MergeRules) -> dict[str, str]:
-    values, applied = merged_values(_columns(source), _columns(target), rules)
-    _set(target, values)
-    return applied
-
-
 def _join(
-    target: Lead, sources: Sequence[Lead], rules: MergeRules, values: Mapping[str, int]
+    target: Lead, sources: Sequence[Lead], rules: MergeRules, values: Mapping[str, int], *, by: Actor
 ) -> tuple[list[tuple[Lead, dict[str, Any], dict[str, Any]]], dict[str, str]]:
-    """Give the target the merged values, unsaved. Answers what each source changed of it, before and after, and the rules followed."""
+    """Give the target the merged values, unsaved. Answers what each source changed of it, before and after, and the rules followed.
+
+    `values` names for single fields the lead whose value wins, before any rule.
+    """
     originals = {lead.pk: _columns(lead) for lead in (target, *sources)}
+    for name, pk in values.items():
+        if name not in FIELDS or pk not in originals:
+            raise InvalidInput({"values": [f"{name[:60]}: name a field and one of the leads."]})
+    _check_rights(sources, by=by)
+    locked = [item.key for item in definitions(RECORDS).active if not may_edit(item, by)]
     applied: dict[str, str] = {}
     steps = []
     for source in sources:
         before = _columns(target)
-        applied |= _apply(target, source, rules)
-        if source is sources[-1]:
-            _choose_from(target, originals, values)
-        after = _columns(target)
+        after, followed = merged_values(originals[source.pk], before, rules)
+        for name, pk in values.items():
+            # Of the source at hand where it is the one named; else as it is, the other one's turn comes or was.
+            after |= {column: (originals[pk] if pk == source.pk else before)[column] for column in FIELDS[name]}
+        kept = {key: before["custom_fields"][key] for key in locked if before["custom_fields"].get(key) not in (None, "")}
+        after["custom_fields"] = {**after["custom_fields"], **kept}
+        applied |= followed
+        _set(target, after)
         changed = [name for name in before if before[name] != after[name]]
         steps.append((source, {name: before[name] for name in changed}, {name: after[name] for name in changed}))
+    if not can_give_to(by, Lead(owner_id=originals[target.pk]["owner_id"]), target.owner_id):
+        raise Forbidden("You may take leads yourself, not give them to others.", field="assigned_to")
     return steps, applied
 
 
-def _choose(target: Lead, leads: Sequence[Lead], values: Mapping[str, int]) -> None:
-    _choose_from(target, {lead.pk: _columns(lead) for lead in leads}, values)
-
-
-def _choose_from(target: Lead, originals: Mapping[int, Mapping[str, Any]], values: Mapping[str, int]) -> None:
-    """Take single fields from the leads named for them."""
-    for name, pk in values.items():
-        if name not in FIELDS or pk not in originals:
-            raise InvalidInput({"values": [f"{name[:60]}: name a field and one of the leads."]})
-        _set(target, {column: originals[pk][column] for column in FIELDS[name]})
+def _check_rights(sources: Sequence[Lead], *, by: Actor) -> None:
+    """A lead that becomes part of another leaves every list: that is for its owner, or for who may delete leads."""
+    if not by.can(DELETE) and any(source.owner_id not in (None, by.user_id) for source in sources):
+        raise Forbidden("Only your own leads and those of nobody can become part of another.", field="source_lead_id")
 
 
 def _write(lead: Lead, original: Mapping[str, Any], *, by: Actor) -> None:
@@ -267,16 +275,52 @@ def _moved_back(merge: Merge, *, by: Actor) -> list[dict[str, Any]]:
 
 
 def _restore(winner: Lead, merge: Merge) -> list[dict[str, Any]]:
-    """Give the winner its values from before the merge, but for fields that hold something else by now."""
+    """Give the winner its values from before the merge, but for what holds something else by now.
+
+    The journals of its other merges forget what this one brought, so that they can be taken back in any order.
+    """
+    others = list(Merge.objects.filter(winner_id=winner.pk, undone_at=None).exclude(pk=merge.pk).select_for_update(of=("self",)))
+    later = [other for other in others if other.pk > merge.pk]
+    held = dict(Lead.objects.filter(pk__in=[other.loser_id for other in others]).values_list("pk", "tags"))
     kept, values = [], {}
     for name, before in merge.before.items():
         now, after = _plain(getattr(winner, name)), merge.after[name]
-        if now == after:
-            values[name] = _read(name, before)
-        elif now != before:
-            kept.append({"field": public_name(name), "merged": after, "now": now})
+        value, changed_since = parted(name, now, before, after)
+        if name == "tags":
+            value = without_tags(now, before, after, held=[tag for tags in held.values() for tag in tags])
+        # What a later merge put in its place is that one's to take back.
+        taken_over = any(name in other.before and other.before[name] == after for other in later)
+        kept += [] if taken_over else [_kept(part, after, now) for part in changed_since]
+        values[name] = _read(name, value)
+        for other in later:
+            _forget(other, name, before, after, own_tags=held.get(other.loser_id, []))
     _set(winner, values)
+    Merge.objects.bulk_update(later, ["before", "after"])
     return kept
+
+
+def _forget(other: Merge, name: str, before: Any, after: Any, *, own_tags: Sequence[str]) -> None:
+    """Take what a merge made of a column out of the journal of a later one."""
+    if name not in other.before:
+        return
+    other.before[name] = parted(name, other.before[name], before, after)[0]
+    if name == "tags":
+        other.after[name] = without_tags(other.after[name], before, after, held=own_tags)
+    elif name in ("custom_fields", "notes"):
+        other.after[name] = parted(name, other.after[name], before, after)[0]
+
+
+def _kept(part: str, after: Any, now: Any) -> dict[str, Any]:
+    column, _dot, key = part.partition(".")
+    if key:
+        return {"field": part, "merged": after.get(key), "now": now.get(key)}
+    return {"field": public_name(column), "merged": after, "now": now}
+
+
+def visible_kept(kept: Sequence[Mapping[str, Any]], *, by: Actor) -> list[dict[str, Any]]:
+    """What stayed, without the values of further fields that the actor may not see."""
+    hidden = {f"custom_fields.{key}" for key in hidden_keys(RECORDS, by)}
+    return [dict(item) for item in kept if item.get("field") not in hidden]
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from leads.enums import Priority
 from leads.models import Arrival, Lead, LeadShare
 from leads.services.bin import KEPT_FOR, binned_leads, purge_bin
 from leads.services.editing import edit_lead, find_lead
+from tests.customobjects.parts import make_field
 from tests.factories import acting, inside, make_lead, make_user
 
 
@@ -182,6 +183,63 @@ def test_a_preview_writes_nothing(alice, pair, tenant):
     assert stored(target).tags == ["A", "b"]
     with inside(tenant.pk):
         assert not Merge.objects.exists()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
+def test_several_merges_are_taken_back_in_any_order(alice, tenant, order):
+    winner = make_lead(tenant, first_name="Ann", tags=["a"], notes="Own.", custom_fields={"plan": "gold"})
+    losers = [
+        make_lead(tenant, first_name=f"L{number}", tags=["a", "x", f"t{number}"], notes=f"Note {number}.", title="CEO", custom_fields={"k": number, f"o{number}": 1})
+        for number in range(3)
+    ]  # fmt: skip
+    before = stored(winner)
+    rules = {"combine": ["tags", "notes"]}
+    merges = [merge(alice, loser, winner, rules).merges[0] for loser in losers]
+    with acting(alice) as by:
+        for number in order:
+            parted = undo_merge(merge_id=merges[number].pk, by=by)
+            assert parted.kept == []
+    after = stored(winner)
+    assert (after.tags, after.notes, after.title, after.custom_fields) == (before.tags, before.notes, before.title, before.custom_fields)
+    assert [stored(loser).tags for loser in losers] == [["a", "x", f"t{number}"] for number in range(3)]
+
+
+def test_one_further_field_changed_since_stays_alone(alice, pair):
+    source, target = pair
+    made = merge(alice, source, target).merges[0]
+    with acting(alice) as by:
+        edit_lead(lead_id=target.pk, data={"custom_fields": {"budget": "9"}}, by=by)
+        parted = undo_merge(merge_id=made.pk, by=by)
+    assert parted.kept == []
+    assert stored(target).custom_fields == {"budget": "9"}
+
+
+def test_a_chosen_value_leaves_with_the_lead_it_came_from(alice, tenant):
+    first, second, third = (make_lead(tenant, first_name="N", title=f"T{number}") for number in range(3))
+    with acting(alice) as by:
+        merged = merge_leads(target_id=first.pk, source_ids=[second.pk, third.pk], rules=MergeRules(), values={"title": second.pk}, by=by)
+        undo_merge(merge_id=merged.merges[1].pk, by=by)
+        assert stored(first).title == "T1"
+        undo_merge(merge_id=merged.merges[0].pk, by=by)
+    assert stored(first).title == "T0"
+
+
+def test_a_merge_keeps_to_the_rules_of_ownership_and_of_locked_fields(alice, bob, tenant):
+    mine, nobodys = make_lead(tenant, owner=bob), make_lead(tenant)
+    hers = make_lead(tenant, owner=alice, custom_fields={"plan": "gold"})
+    with acting(alice):
+        LeadShare.objects.create(lead=hers, user=bob)
+    with pytest.raises(Forbidden, match="become part"):
+        merge(bob, hers, mine)
+    with pytest.raises(Forbidden, match="give them"):
+        merge(bob, mine, hers, {"prefer_source": ["assigned_to"]})
+    make_field(tenant, "text", label="Plan", editable_by=["manager"])
+    with inside(tenant.pk):
+        Lead.objects.filter(pk=mine.pk).update(custom_fields={"plan": "free"})
+    merge(bob, mine, hers, {"prefer_source": ["custom_fields"]})
+    assert stored(hers).custom_fields == {"plan": "gold"}
+    merge(bob, nobodys, hers)
+    assert stored(nobodys).deleted_at is not None
 
 
 # --- doors ---
