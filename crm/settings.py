@@ -262,7 +262,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"FieldKind": "customobjects.enums.FieldKind", "SourceKind": "webhooks.enums.SourceKind"},
+    "ENUM_NAME_OVERRIDES": {
+        "ScanState": "duplicates.enums.ScanState",
+        "FieldKind": "customobjects.enums.FieldKind",
+        "SourceKind": "webhooks.enums.SourceKind",
+    },
 }
 RATE_LIMITS_ON = env.str("RATE_LIMITS", default="on").lower() != "off"
 # Requests a minute by kind and a year-round ceiling an hour by the caller's class (decision C42).

@@ -166,7 +166,7 @@ class FieldsView(ApiView):
 
 
 class FieldView(ApiView):
-    """One field. Deleting it keeps the values with their records."""
+    """One field. Deleting it keeps the values with their records; only a field that everybody sees can be deleted."""
 
     capabilities: ClassVar[dict[str, str]] = {"get": CONFIGURE, "put": CONFIGURE, "patch": CONFIGURE, "delete": CONFIGURE}
 

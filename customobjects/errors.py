@@ -23,3 +23,9 @@ class KindIsFixed(DomainError):
     """Values are stored in the form of their kind."""
 
     code = "KIND_IS_FIXED"
+
+
+class FieldIsRestricted(DomainError):
+    """Not everybody may see the field's values, and only the field says so."""
+
+    code = "FIELD_IS_RESTRICTED"

@@ -14,6 +14,8 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 timeout = 60
 graceful_timeout = 15
 keepalive = 5
+# The most it reads: a list with nested conditions has a long address.
+limit_request_line = 8190
 # Leaks in long-lived processes end here; the jitter keeps the workers from restarting together.
 max_requests = 20_000
 max_requests_jitter = 4_000

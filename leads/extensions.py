@@ -17,6 +17,7 @@ from crm.registry import (
     SettingsPage,
     UndoParticipant,
     guards,
+    hidden_columns,
     merge_participants,
     navigation,
     saveable_lists,
@@ -36,7 +37,7 @@ from leads.events import LeadsCaptured, LeadsChanged, LeadsRestored
 from leads.pages.exports import export_section
 from leads.pages.palette import find_leads
 from leads.services import bulk, exports, imports, undo
-from leads.services.custom_fields import refuse_taken_values
+from leads.services.custom_fields import hidden_in_rows, refuse_taken_values, visible_state
 from leads.services.drafts import RECORDS
 from leads.services.vocabularies import set_up_statuses
 
@@ -55,7 +56,10 @@ grant(permissions.CONFIGURE)
 
 navigation.add("main", NavItem(label=_("Today"), url="/", icon="sun", key="g t"), order=10)
 navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
-saveable_lists.add("main", SaveableList(name="leads", label=_("Leads"), url="/leads", icon="list-filter", capability=permissions.VIEW))
+saveable_lists.add(
+    "main",
+    SaveableList(name="leads", label=_("Leads"), url="/leads", icon="list-filter", capability=permissions.VIEW, seen_by=visible_state),
+)
 settings_pages.add(
     "main",
     SettingsPage(
@@ -111,6 +115,8 @@ kind(bulk.DELETE_KIND, bulk.delete_chunk, undoable=True, labels={"updated": _("D
 kind(bulk.RESTORE, bulk.restore_chunk, undoable=True, links=bulk.links, labels={"updated": _("Restored")})
 kind(bulk.PURGE, bulk.purge_chunk, labels={"updated": _("Deleted")})
 kind(exports.KIND, exports.export_chunk, labels={"created": _("Rows written")})
+for _kind in (imports.KIND, imports.CHECK_KIND, bulk.EDIT):
+    hidden_columns.add(_kind, hidden_in_rows)
 sections.add("operations.Operation", Section(name="leads-export", build=export_section, template="leads/export_section.html"), order=10)
 
 extend_model(RECORDS, name=_("Leads"))

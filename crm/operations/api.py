@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from crm.errors import InvalidInput, NotFound
 from crm.operations.enums import RowOutcome, State
 from crm.operations.models import Operation, OperationRow
-from crm.operations.selectors import operations_visible_to, rows_after
+from crm.operations.selectors import operations_visible_to, rows_after, rows_seen_by
 from crm.operations.services import cancel_operation
 from crm.rest.description import component, described
 from crm.rest.envelope import success
@@ -129,7 +129,7 @@ class OperationErrorsView(OneOperationView):
         outcome = RowOutcome(wanted)
         errors, cursor = rows_after(operation, outcome=outcome, cursor=request.query_params.get("cursor", ""), limit=limit)
         pagination = {"limit": limit, "total": getattr(operation, outcome), "nextCursor": cursor, "hasNext": cursor is not None}
-        return success(request, [error_out(error) for error in errors], pagination=pagination)
+        return success(request, [error_out(error) for error in rows_seen_by(self.actor, operation, errors)], pagination=pagination)
 
 
 class CancelView(OneOperationView):

@@ -14,7 +14,7 @@ from crm.actors import Actor
 from crm.operations.enums import RowOutcome, State
 from crm.operations.models import Operation
 from crm.operations.runner import kind_of
-from crm.operations.selectors import operations_visible_to, rows_after
+from crm.operations.selectors import operations_visible_to, rows_after, rows_seen_by
 from crm.operations.services import cancel_operation
 from crm.registry import sections
 from crm.tenancy.scope import tenant_scope
@@ -74,9 +74,9 @@ class OperationPage(OneOperationPage):
     def errors(self, operation: Operation) -> dict[str, Any]:
         outcome = RowOutcome.SKIPPED if self.request.GET.get("rows") == RowOutcome.SKIPPED else RowOutcome.FAILED
         rows, cursor = rows_after(operation, outcome=outcome, cursor=self.request.GET.get("cursor", ""), limit=ERRORS_PER_PAGE)
-        kept = getattr(operation, outcome)
+        kept, errors = getattr(operation, outcome), rows_seen_by(self.actor, operation, rows)
         return {
-            "operation": operation, "record_url": links_of(operation).get("record", ""), "outcome": outcome, "kept": kept, "errors": rows, "cursor": cursor, "first": "cursor" not in self.request.GET,
+            "operation": operation, "record_url": links_of(operation).get("record", ""), "outcome": outcome, "kept": kept, "errors": errors, "cursor": cursor, "first": "cursor" not in self.request.GET,
         }  # fmt: skip
 
 
@@ -137,7 +137,8 @@ def failed_rows_csv(operation: Operation, by: Actor) -> Iterator[str]:
     cursor: str | None = ""
     while cursor is not None:
         with tenant_scope(operation.tenant_id, by=by):
-            errors, cursor = rows_after(operation, cursor=cursor, limit=ROWS_PER_READ)
+            rows, cursor = rows_after(operation, cursor=cursor, limit=ROWS_PER_READ)
+            errors = rows_seen_by(by, operation, rows)
         for error in errors:
             yield writer.writerow([error.row, error.field, safe_cell(error.message), *(_cell(error.values.get(name)) for name in columns)])
 
@@ -146,7 +147,7 @@ def _columns(operation: Operation, by: Actor) -> list[str]:
     """The columns of the rows that failed, in the order in which they are met."""
     columns: dict[str, None] = {}
     with tenant_scope(operation.tenant_id, by=by):
-        for error in rows_after(operation, limit=ROWS_PER_READ)[0]:
+        for error in rows_seen_by(by, operation, rows_after(operation, limit=ROWS_PER_READ)[0]):
             columns.update(dict.fromkeys(error.values))
     return list(columns)
 

@@ -1,6 +1,7 @@
 """Reads of operations."""
 
 import re
+from collections.abc import Sequence
 
 from django.db.models import Q, QuerySet
 
@@ -8,6 +9,7 @@ from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.operations.enums import RowOutcome, State
 from crm.operations.models import Operation, OperationRow
+from crm.registry import hidden_columns
 
 
 def operations_visible_to(actor: Actor) -> QuerySet[Operation]:
@@ -35,3 +37,16 @@ def rows_after(
     page = list(rows[: limit + 1])
     following = f"{page[limit - 1].row}-{page[limit - 1].pk}" if len(page) > limit else None
     return page[:limit], following
+
+
+HIDDEN_PROBLEM = "There is a problem with a field that your role may not see."
+
+
+def rows_seen_by(actor: Actor, operation: Operation, rows: Sequence[OperationRow]) -> list[OperationRow]:
+    """Kept rows as the actor may read them: without the cells, and what was said, of fields hidden from the actor."""
+    hidden = frozenset().union(*(hide(operation, actor) for hide in hidden_columns.of(operation.kind)))
+    for row in rows if hidden else ():
+        row.values = {name: value for name, value in row.values.items() if name not in hidden}
+        if row.field in hidden:
+            row.field, row.message = "", HIDDEN_PROBLEM
+    return list(rows)

@@ -14,7 +14,7 @@ from crm.rest.serializers import InputSerializer, read
 from crm.rest.views import ApiView, parse_id
 from crm.savedviews.enums import Audience
 from crm.savedviews.models import SavedView
-from crm.savedviews.selectors import address_of, may_change, views_visible_to
+from crm.savedviews.selectors import address_of, as_seen_by, may_change, views_visible_to
 from crm.savedviews.services import ViewSettings, delete_view, find_view, save_view
 
 _TAGS = ["views"]
@@ -51,6 +51,7 @@ class NewViewIn(ViewIn):
 
 
 def view_out(view: SavedView, actor: Any) -> dict[str, Any]:
+    view = as_seen_by(actor, view)
     kept = ("name", "query", "audience", "team_id", "is_pinned", "default_for", "position", "owner_id", "created_at", "updated_at")
     own = {name: getattr(view, name) for name in kept}
     return {"id": view.pk, "list": view.list_name, **own, "can_change": may_change(view, actor), "url": address_of(view)}

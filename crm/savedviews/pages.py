@@ -16,7 +16,7 @@ from crm.identity.models import Role, Team
 from crm.registry import saveable_lists
 from crm.savedviews.enums import Audience
 from crm.savedviews.models import SavedView
-from crm.savedviews.selectors import SHARE, address_of, may_change
+from crm.savedviews.selectors import SHARE, address_of, as_seen_by, may_change
 from crm.savedviews.services import ViewSettings, delete_view, find_view, save_view
 from crm.web.pages import FormPage, Page
 
@@ -91,7 +91,7 @@ class NewViewPage(FormPage):
         assert isinstance(form, ViewForm)
         view = save_view(view=None, list_name=self.kwargs["list_name"], wanted=form.settings(None), by=self.actor)
         messages.success(self.request, _("The view is saved."))
-        return redirect(address_of(view))
+        return redirect(address_of(as_seen_by(self.actor, view)))
 
 
 class EditViewPage(FormPage):
@@ -112,14 +112,14 @@ class EditViewPage(FormPage):
     def context(self, form: forms.Form) -> dict[str, Any]:
         view = self.view_asked_for()
         known = next((item for item in saveable_lists.of("main") if item.name == view.list_name), None)
-        return {"form": form, "view": view, "list": known, "back": address_of(view)}
+        return {"form": form, "view": view, "list": known, "back": address_of(as_seen_by(self.actor, view))}
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         assert isinstance(form, ViewForm)
         view = self.view_asked_for()
         save_view(view=view, wanted=form.settings(view), by=self.actor)
         messages.success(self.request, _("The view is saved."))
-        return redirect(address_of(view))
+        return redirect(address_of(as_seen_by(self.actor, view)))
 
 
 class KeepStatePage(Page):
@@ -140,7 +140,7 @@ class KeepStatePage(Page):
         )
         view = save_view(view=view, wanted=wanted, by=self.actor)
         messages.success(request, _("The view is saved."))
-        return redirect(address_of(view))
+        return redirect(address_of(as_seen_by(self.actor, view)))
 
 
 class DeleteViewPage(Page):

@@ -1,6 +1,7 @@
 """Reads of saved views."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,9 +29,8 @@ def views_of(actor: Actor, list_name: str) -> list[SavedView]:
     memo = current_scope().memo
     key = f"savedviews.{list_name}"
     if key not in memo:
-        memo[key] = sorted(
-            views_visible_to(actor, list_name), key=lambda view: (view.audience == Audience.PRIVATE, view.position, view.name)
-        )
+        views = sorted(views_visible_to(actor, list_name), key=lambda view: (view.audience == Audience.PRIVATE, view.position, view.name))
+        memo[key] = [as_seen_by(actor, view) for view in views]
     found: list[SavedView] = memo[key]
     return found
 
@@ -38,8 +38,18 @@ def views_of(actor: Actor, list_name: str) -> list[SavedView]:
 def pinned_views(actor: Actor) -> list[dict[str, Any]]:
     """The sidebar's entries, of lists the actor may see."""
     lists = {item.name: item for item in saveable_lists.of("main") if not item.capability or actor.can(item.capability)}
-    views = views_visible_to(actor).filter(is_pinned=True, list_name__in=lists)[:20]
+    views = [as_seen_by(actor, view) for view in views_visible_to(actor).filter(is_pinned=True, list_name__in=lists)[:20]]
     return [{"label": view.name, "url": address_of(view), "icon": lists[view.list_name].icon, "view": view.pk} for view in views]
+
+
+def as_seen_by(actor: Actor, view: SavedView) -> SavedView:
+    """The view for reading, without what its list hides from the actor. What is to be changed and saved is another matter."""
+    seen_by = next((item.seen_by for item in saveable_lists.of("main") if item.name == view.list_name), None)
+    if seen_by is None:
+        return view
+    shown = copy(view)
+    shown.query = seen_by(view.query, actor)
+    return shown
 
 
 def address_of(view: SavedView) -> str:

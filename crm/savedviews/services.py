@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import IntegrityError, transaction
 
@@ -12,9 +13,11 @@ from crm.identity.models import Role
 from crm.registry import saveable_lists
 from crm.savedviews.enums import Audience
 from crm.savedviews.models import SavedView
-from crm.savedviews.selectors import SHARE, may_change, views_visible_to
+from crm.savedviews.selectors import SHARE, as_seen_by, may_change, views_visible_to
 
-MOST_VIEWS, MOST_PARAMETERS, MOST_TEXT = 200, 60, 20_000
+MOST_VIEWS, MOST_PARAMETERS = 200, 60
+# Characters of a view's address. A server reads a line of 8,190, and the list's links carry its state once more, encoded again.
+MOST_ADDRESS = 4_500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def save_view(*, view: SavedView | None, list_name: str = "", wanted: ViewSettin
     if not name or len(name) > 60 or "\x00" in name:
         raise InvalidInput({"name": ["Give a name of at most 60 characters."]})
     if wanted.query is not None:
-        view.query = _checked_query(wanted.query)
+        view.query = _checked_query({**_unseen(view, by), **wanted.query})
     _share(view, wanted, by=by)
     view.name, view.is_pinned, view.position = name, wanted.is_pinned, wanted.position
     try:
@@ -93,6 +96,12 @@ def _share(view: SavedView, wanted: ViewSettings, *, by: Actor) -> None:
     view.team_id = wanted.team_id if wanted.audience == Audience.TEAM else None
 
 
+def _unseen(view: SavedView, by: Actor) -> dict[str, Any]:
+    """The parameters that the view has and whoever changes it must not know: they stay."""
+    seen = as_seen_by(by, view).query
+    return {name: value for name, value in view.query.items() if name not in seen}
+
+
 def _checked_query(query: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a list's address: texts, or lists of texts. What only names a place in the list is left out."""
     kept: dict[str, Any] = {}
@@ -103,6 +112,11 @@ def _checked_query(query: Mapping[str, Any]) -> dict[str, Any]:
         if not all(isinstance(text, str) and "\x00" not in text for text in texts) or "\x00" in name or len(name) > 60:
             raise InvalidInput({"query": [f"{name[:40]}: must be a text or a list of texts."]})
         kept[name] = value
-    if len(kept) > MOST_PARAMETERS or sum(len(str(value)) for value in kept.values()) > MOST_TEXT:
-        raise InvalidInput({"query": ["Too much to keep."]})
+    if len(kept) > MOST_PARAMETERS:
+        raise InvalidInput({"query": [f"At most {MOST_PARAMETERS} parameters."]})
+    length = len(urlencode(kept, doseq=True))
+    if length > MOST_ADDRESS:
+        raise InvalidInput(
+            {"query": [f"Too long to be opened: its address would have {length:,} characters, at most {MOST_ADDRESS:,}. Filter by less."]}
+        )
     return kept

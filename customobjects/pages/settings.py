@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actors import Actor
+from crm.errors import Forbidden
 from crm.identity.models import Role
 from crm.tenancy.models import current_tenant
 from crm.web.settings_pages import SettingsFormPage, SettingsFrame
@@ -19,7 +20,7 @@ from customobjects.models import FieldDefinition
 from customobjects.pages.inputs import form_field, initial_of
 from customobjects.permissions import CONFIGURE
 from customobjects.selectors import SETTINGS as BASE
-from customobjects.selectors import all_definitions, extensible_models
+from customobjects.selectors import all_definitions, extensible_models, may_see
 from customobjects.services.definitions import (
     FieldSettings,
     delete_definition,
@@ -183,6 +184,7 @@ class FieldsPage(SettingsFrame):
                         "item": item,
                         "icon": ICONS[FieldKind(item.kind)],
                         "seen_by": ", ".join(roles.get(code, code) for code in item.visible_to),
+                        "may_change": may_see(item, self.actor),
                     }
                     for item in items
                 ],
@@ -202,7 +204,12 @@ class FieldPage(SettingsFormPage):
 
     @cached_property
     def item(self) -> FieldDefinition | None:
-        return find_definition(definition_id=self.kwargs["pk"], lock=self.request.method == "POST") if "pk" in self.kwargs else None
+        if "pk" not in self.kwargs:
+            return None
+        found = find_definition(definition_id=self.kwargs["pk"], lock=self.request.method == "POST")
+        if not may_see(found, self.actor):
+            raise Forbidden("Your role may not see this field, and so may not change it.")
+        return found
 
     @cached_property
     def kind(self) -> FieldKind:
@@ -232,9 +239,12 @@ class FieldPage(SettingsFormPage):
     def context(self, form: forms.Form) -> dict[str, Any]:
         kind = self.kind
         # As stored, not as a refused form would have it.
-        name = FieldDefinition.objects.values_list("label", flat=True).get(pk=self.item.pk) if self.item else ""
+        name, seen_by = (
+            FieldDefinition.objects.values_list("label", "visible_to").get(pk=self.item.pk) if self.item is not None else ("", [])
+        )
         return {
             "form": form,
+            "seen_by_all": not seen_by,
             "item": self.item,
             "item_name": name,
             "kind": kind.value,

@@ -10,17 +10,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from crm.actors import Actor
-from crm.errors import InvalidInput, NotFound
+from crm.errors import Forbidden, InvalidInput, NotFound
 from crm.identity.models import Role
 from crm.normal import clean_text
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
 from crm.words import word_key
 from customobjects.enums import CAN_BE_UNIQUE, COLOURS, FieldKind
-from customobjects.errors import KeyTaken, KindIsFixed, TooManyFields
+from customobjects.errors import FieldIsRestricted, KeyTaken, KindIsFixed, TooManyFields
 from customobjects.models import FieldDefinition
 from customobjects.permissions import CONFIGURE
-from customobjects.selectors import all_definitions, definitions, extensible_models, memo_name
+from customobjects.selectors import all_definitions, definitions, extensible_models, may_see, memo_name
 from customobjects.services.kinds import is_empty, read_value
 from customobjects.services.uniqueness import claim_all, release_all
 from customobjects.services.values import people_by_name
@@ -30,7 +30,7 @@ MOST_ACTIVE, MOST_DEFINED, MOST_CHOICES = 100, 300, 200
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # Filters of one field must not be named like another field's.
-_ENDINGS = ("min", "max", "after", "before", "contains", "empty")
+ENDINGS = ("min", "max", "after", "before", "contains", "empty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +102,11 @@ def check_definition(*, definition: FieldDefinition | None, model: str, wanted: 
 def save_definition(*, definition: FieldDefinition | None, model: str, wanted: FieldSettings, by: Actor) -> FieldDefinition:
     """Make or change a field. A field that becomes unique is checked against all values that are there.
 
-    Raises InvalidInput by field, KeyTaken, KindIsFixed, TooManyFields, NotUnique.
+    Raises InvalidInput by field, Forbidden, KeyTaken, KindIsFixed, TooManyFields, NotUnique.
     """
     by.require(CONFIGURE)
+    if definition is not None:
+        _require_sight(definition, by)
     was_unique = definition is not None and definition.unique and definition.is_active
     was_active = definition is not None and definition.is_active
     record = check_definition(definition=definition, model=model, wanted=wanted)
@@ -130,6 +132,7 @@ def save_definition(*, definition: FieldDefinition | None, model: str, wanted: F
 def switch_definition(*, definition: FieldDefinition, on: bool, by: Actor) -> FieldDefinition:
     """Switch a field off, which keeps its values where they are, or on again."""
     by.require(CONFIGURE)
+    _require_sight(definition, by)
     if definition.is_active == on:
         return definition
     definition.is_active = on
@@ -146,8 +149,15 @@ def switch_definition(*, definition: FieldDefinition, on: bool, by: Actor) -> Fi
 
 
 def delete_definition(*, definition: FieldDefinition, by: Actor) -> None:
-    """Remove a definition. The values stay with their records, as keys of no field."""
+    """Remove a definition. The values stay with their records, as keys of no field.
+
+    Nobody could say then from whom they are to be hidden, in records, in what was received and in the history; so one that not
+    everybody sees stays. Raises FieldIsRestricted.
+    """
     by.require(CONFIGURE)
+    _require_sight(definition, by)
+    if definition.visible_to:
+        raise FieldIsRestricted("Deleted, its values would be seen by everybody. Switch it off instead, or first let everybody see it.")
     model = definition.model
     definition.delete()
     forget_definitions(model)
@@ -181,6 +191,12 @@ def move_definition(*, definition: FieldDefinition, up: bool, by: Actor) -> None
         order_definitions(model=definition.model, ids=ids, by=by)
 
 
+def _require_sight(definition: FieldDefinition, by: Actor) -> None:
+    """Whoever may not see a field's values must not come by them by changing the field."""
+    if not may_see(definition, by):
+        raise Forbidden("Your role may not see this field, and so may not change it.")
+
+
 def forget_definitions(model: str) -> None:
     """Read the definitions anew from here on."""
     memo = current_scope().memo
@@ -207,7 +223,7 @@ def _check_name(record: FieldDefinition) -> None:
     """Refuse a key whose filters would be named like another field's, and a name that is another field's already."""
     others = [item for item in definitions(record.model).every if item.pk != record.pk]
     for other in others:
-        mixed = {f"{record.key}_{ending}" for ending in _ENDINGS} & {other.key} or {f"{other.key}_{ending}" for ending in _ENDINGS} & {
+        mixed = {f"{record.key}_{ending}" for ending in ENDINGS} & {other.key} or {f"{other.key}_{ending}" for ending in ENDINGS} & {
             record.key
         }
         if other.key == record.key or mixed:

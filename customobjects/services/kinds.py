@@ -21,6 +21,9 @@ from customobjects.models import FieldDefinition
 People = Mapping[str, int]
 
 MOST_TEXT, MOST_URL, MOST_CHOSEN = 1000, 500, 100
+# Beyond it a number is no longer exact everywhere; much beyond, JSON that holds it cannot be written again.
+LARGEST_EXACT = 2**53
+MOST_LEVELS = 16
 _LARGEST = Decimal(10) ** 15
 _LARGEST_AMOUNT = Decimal(10) ** 12
 _MILLIONTH, _CENT = Decimal("0.000001"), Decimal("0.01")
@@ -37,6 +40,30 @@ _is_url = URLValidator(schemes=["http", "https"])
 def is_empty(value: Any) -> bool:
     """Whether a value says that there is none. No and zero say something."""
     return value is None or value in ("", [], {}) or (isinstance(value, str) and not value.strip())
+
+
+def check_free_value(value: Any, *, level: int = 0) -> None:
+    """Refuse what could be stored as a value of no field but not be read again as it was. Raises ValueError."""
+    if isinstance(value, str) or value is None:
+        return
+    if isinstance(value, int | float) and not -LARGEST_EXACT <= value <= LARGEST_EXACT:
+        raise ValueError(f"Numbers must lie between -{LARGEST_EXACT:,} and {LARGEST_EXACT:,}; send a larger one as text.")
+    if isinstance(value, dict | list):
+        if level >= MOST_LEVELS:
+            raise ValueError(f"At most {MOST_LEVELS} levels deep.")
+        for item in value.values() if isinstance(value, dict) else value:
+            check_free_value(item, level=level + 1)
+
+
+def storable(value: Any) -> Any:
+    """A free value as it can be stored and read again: numbers that are too large as text."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, int | float) and not -LARGEST_EXACT <= value <= LARGEST_EXACT:
+        return str(value)
+    if isinstance(value, dict):
+        return {key: storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list) else value
 
 
 def read_value(item: FieldDefinition, value: Any, *, people: People) -> Any:

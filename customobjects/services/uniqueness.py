@@ -11,7 +11,7 @@ from django.db import connection
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from crm.tenancy.scope import current_tenant_id
+from crm.tenancy.scope import current_scope, current_tenant_id
 from customobjects.errors import NotUnique
 from customobjects.models import UNIQUE_LENGTH, FieldDefinition, UniqueValue
 from customobjects.selectors import definitions, model_of
@@ -27,17 +27,25 @@ def taken(item: FieldDefinition) -> dict[str, list[str]]:
 
 
 def holders(*, model: str, values: Sequence[tuple[FieldDefinition, Any]]) -> list[int | None]:
-    """For each value of a unique field, the record that holds it now."""
-    if not values:
-        return []
-    wanted: dict[str, Any] = {
-        "ids": [item.pk for item, _value in values],
-        "values": Jsonb([value for _item, value in values], dumps=orjson.dumps),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_built(_HOLDERS, model), {**wanted, "tenant": current_tenant_id()})
-        found = dict(cursor.fetchall())
-    return [found.get(place) for place in range(1, len(values) + 1)]
+    """For each value of a unique field, the record that holds it now.
+
+    Asked for once for the work in progress, until claims are settled: whoever asks for many at once spares a question a row.
+    """
+    known: dict[tuple[int, bytes], int | None] = current_scope().memo.setdefault(_known_holders(model), {})
+    keys = [(item.pk, orjson.dumps(value)) for item, value in values]
+    unknown = {key: value for key, (_item, value) in zip(keys, values, strict=True) if key not in known}
+    if unknown:
+        values_wanted = Jsonb(list(unknown.values()), dumps=orjson.dumps)
+        wanted: dict[str, Any] = {"ids": [pk for pk, _text in unknown], "values": values_wanted, "tenant": current_tenant_id()}
+        with connection.cursor() as cursor:
+            cursor.execute(_built(_HOLDERS, model), wanted)
+            found = dict(cursor.fetchall())
+        known.update({key: found.get(place) for place, key in enumerate(unknown, start=1)})
+    return [known[key] for key in keys]
+
+
+def _known_holders(model: str) -> str:
+    return f"customobjects.holders.{model}"
 
 
 def settle_claims(*, model: str, record_ids: Sequence[int]) -> list[tuple[FieldDefinition, int]]:
@@ -48,6 +56,7 @@ def settle_claims(*, model: str, record_ids: Sequence[int]) -> list[tuple[FieldD
     unique = unique_definitions(model)
     if not unique or not record_ids:
         return []
+    current_scope().memo.pop(_known_holders(model), None)
     given = {"records": list(record_ids), "tenant": current_tenant_id(), **_fields(unique)}
     with connection.cursor() as cursor:
         cursor.execute(_built(_RELEASE, model), given)

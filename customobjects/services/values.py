@@ -11,7 +11,7 @@ from crm.tenancy.scope import current_scope
 from customobjects.enums import FieldKind
 from customobjects.models import FieldDefinition
 from customobjects.selectors import definitions, hidden_keys, may_edit
-from customobjects.services.kinds import is_empty, read_value
+from customobjects.services.kinds import check_free_value, is_empty, read_value, storable
 
 NOT_YOURS = "Your role may not change this field."
 REQUIRED = "This field is required."
@@ -94,8 +94,20 @@ class Cleaner:
                 cleaned.problems[item.problem_name] = [NOT_YOURS]
         elif value is None and editing:
             cleaned.cleared.add(name)
-        else:
+        elif isinstance(value, str):
             cleaned.values[name] = value
+        else:
+            self._keep_other(name, value, cleaned, strict=strict)
+
+    def _keep_other(self, name: str, value: Any, cleaned: Cleaned, *, strict: bool) -> None:
+        try:
+            cleaned.values[name] = value
+            check_free_value(value)
+        except ValueError as error:
+            if strict:
+                cleaned.problems[f"custom_fields.{name[:60]}"] = [str(error)]
+            else:
+                cleaned.values[name] = storable(value)
 
     def _read(self, item: FieldDefinition, value: Any, cleaned: Cleaned, before: Mapping[str, Any], *, strict: bool) -> None:
         if item.key in before and _same(before[item.key], value):
@@ -107,7 +119,7 @@ class Cleaner:
             if strict:
                 cleaned.problems[item.problem_name] = [str(error)]
             else:
-                cleaned.values[item.key] = value
+                cleaned.values[item.key] = storable(value)
                 cleaned.warnings.append(f"{item.label} kept as it was sent: {error}")
 
     def _for_a_new_record(self, cleaned: Cleaned) -> None:

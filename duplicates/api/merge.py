@@ -91,7 +91,7 @@ def merge_out(merge: Merge, by: Actor) -> dict[str, Any]:
         "merged_by": merge.merged_by_id or "system",
         "undone_at": merge.undone_at,
         "operation_id": merge.operation_id,
-        "kept": visible_kept(merge.kept, by=by),
+        "kept": visible_kept(kept=merge.kept, by=by),
     }
 
 

@@ -56,7 +56,7 @@ def operation_section(operation: Operation, actor: Actor) -> dict[str, Any]:
     changed = merges.filter(operation_id=operation.undo_of_id, undone_at__isnull=False).exclude(kept=[])[:_MOST_SHOWN]
     return {
         "parted": operation.result.get("parted", 0),
-        "kept": [{"merge": merge, "names": [label_of_kept(item) for item in visible_kept(merge.kept, by=actor)]} for merge in changed],
+        "kept": [{"merge": merge, "names": [label_of_kept(item) for item in visible_kept(kept=merge.kept, by=actor)]} for merge in changed],
         "number": operation.result.get("changed_since", 0),
     }
 

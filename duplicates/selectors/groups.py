@@ -18,6 +18,7 @@ from leads.models import Lead
 from leads.permissions import SEE_ALL
 from leads.selectors import exact_duplicates, leads_visible_to, rows_in_order
 
+_MOST_PAIRS = 500
 # How sure a similarity is.
 HIGH, MEDIUM = 0.9, 0.8
 # What says the more about a lead the more of it there is.
@@ -182,7 +183,8 @@ def similar_to(lead: Lead, actor: Actor, *, threshold: float, most: int = 20) ->
     """The visible leads like this one, the likeliest first: stored pairs, and whoever has the same e-mail or phone just now."""
     pairs = DuplicatePair.objects.filter(Q(first=lead) | Q(second=lead), similarity__gte=threshold).order_by("-similarity", "pk")
     found: dict[int, tuple[float, Mapping[str, int], tuple[str, ...]]] = {}
-    for pair in pairs[: most * 2]:
+    # A lead has few pairs; those out of sight must not push the others out.
+    for pair in pairs[:_MOST_PAIRS]:
         found[pair.second_id if pair.first_id == lead.pk else pair.first_id] = (pair.similarity, pair.levels, ())
     for candidate in exact_duplicates(email=lead.email, phone=lead.phone, exclude_id=lead.pk):
         similarity, levels, _same = found.get(candidate.lead.pk, (candidate.similarity, {}, ()))

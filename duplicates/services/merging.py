@@ -169,7 +169,7 @@ def undo_merge(*, merge_id: int, by: Actor) -> Parted:
         )
         publish(LeadsRestored(lead_ids=(loser.pk,)))
         publish(LeadsParted(winner_id=winner.pk, loser_id=loser.pk))
-    return Parted(winner=winner, loser=loser, kept=visible_kept(kept, by=by))
+    return Parted(winner=winner, loser=loser, kept=visible_kept(kept=kept, by=by))
 
 
 # --- pieces ---
@@ -317,7 +317,7 @@ def _kept(part: str, after: Any, now: Any) -> dict[str, Any]:
     return {"field": public_name(column), "merged": after, "now": now}
 
 
-def visible_kept(kept: Sequence[Mapping[str, Any]], *, by: Actor) -> list[dict[str, Any]]:
+def visible_kept(*, kept: Sequence[Mapping[str, Any]], by: Actor) -> list[dict[str, Any]]:
     """What stayed, without the values of further fields that the actor may not see."""
     hidden = {f"custom_fields.{key}" for key in hidden_keys(RECORDS, by)}
     return [dict(item) for item in kept if item.get("field") not in hidden]

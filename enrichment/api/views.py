@@ -1,5 +1,6 @@
 """S0-14 and S4-050: enrich leads; and what is known of one lead from where."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -17,7 +18,7 @@ from enrichment.enums import DOCUMENTED
 from enrichment.permissions import ENRICH
 from enrichment.selectors import enrichment_of
 from enrichment.services.bulk import MOST_IDS, start_enrichment
-from enrichment.services.enriching import LeadResult, Options, documented, enrich_leads
+from enrichment.services.enriching import Enriching, LeadResult, Options, begin_enrichment, documented, finish_enrichment
 from leads.permissions import VIEW
 from leads.services.editing import find_lead
 
@@ -79,6 +80,14 @@ class EnrichView(ApiView):
     capabilities: ClassVar[dict[str, str]] = {"post": ENRICH}
     rate_kind = "bulk"
 
+    def run(self, handler: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """In two transactions where leads are enriched at once: one finds out what to ask, one writes. Others are asked between them."""
+        answer = super().run(handler, request, *args, **kwargs)
+        if not isinstance(answer, Enriching):
+            return answer
+        answer.fetch()
+        return super().run(partial(self.finish, answer), request, *args, **kwargs)
+
     @extend_schema(
         request=EnrichIn,
         summary="Enrich leads",
@@ -95,7 +104,7 @@ class EnrichView(ApiView):
             202: described("Operation", OPERATION),
         },
     )
-    def post(self, request: Request, **_: Any) -> Response:
+    def post(self, request: Request, **_: Any) -> Response | Enriching:
         body = read(EnrichIn, request.data)
         given = body.get("options") or {}
         options = Options(
@@ -109,10 +118,13 @@ class EnrichView(ApiView):
         if filters is not None or len(ids) > AT_ONCE:
             operation = start_enrichment(ids=ids or (), filters=filters, options=options, by=self.actor)
             return success(request, operation_out(operation), status=202)
-        results = enrich_leads(lead_ids=ids, options=options, by=self.actor)
+        return begin_enrichment(lead_ids=ids, options=options, by=self.actor)
+
+    def finish(self, begun: Enriching, request: Request, **_: Any) -> Response:
+        results = finish_enrichment(begun=begun, by=self.actor)
         there = [result for result in results if result.success or result.reason != "Lead not found."]
         summary = {
-            "total_requested": len(ids),
+            "total_requested": len(begun.ids),
             "leads_found": len(there),
             "successful_enrichments": sum(result.success and not result.skipped for result in results),
             "skipped": sum(result.skipped for result in results),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ from crm.web.pages import Page, safe_next
 from enrichment.permissions import ENRICH
 from enrichment.selectors import enrichment_of
 from enrichment.services.bulk import start_enrichment
-from enrichment.services.enriching import Options, enrich_leads
+from enrichment.services.enriching import Enriching, Options, begin_enrichment, finish_enrichment
 from leads.models import Lead
 from leads.pages.bulk import selection_of
 from leads.permissions import CHANGE
@@ -47,10 +47,22 @@ class EnrichPage(Page):
     """Enrich one lead now, whenever it was enriched last."""
 
     capability = ENRICH
+    begun: Enriching | None = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """In two transactions: one finds out what to ask, one writes. Others are asked between them."""
+        answer = super().dispatch(request, *args, **kwargs)
+        if self.begun is None:
+            return answer
+        self.begun.fetch()
+        return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        lead = find_lead(lead_id=pk if pk < 2**63 else 0, by=self.actor)
-        (result,) = enrich_leads(lead_ids=[lead.pk], options=Options(skip_recent=False), by=self.actor)
+        if self.begun is None:
+            lead = find_lead(lead_id=pk if pk < 2**63 else 0, by=self.actor)
+            self.begun = begin_enrichment(lead_ids=[lead.pk], options=Options(skip_recent=False), by=self.actor)
+            return HttpResponse(status=204)
+        (result,) = finish_enrichment(begun=self.begun, by=self.actor)
         if not result.success:
             messages.error(request, _("Nothing was found: %(why)s") % {"why": result.reason})
         elif result.fields:

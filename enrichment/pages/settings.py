@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,7 +17,7 @@ from enrichment.permissions import CONFIGURE
 from enrichment.selectors import find_provider
 from enrichment.services import http_provider
 from enrichment.services.providers import FACTS, kind_named
-from enrichment.services.settings import Wanted, delete_provider, save_provider, try_provider
+from enrichment.services.settings import Trial, Wanted, delete_provider, save_provider, try_provider
 
 
 class ProviderForm(forms.Form):
@@ -131,25 +131,40 @@ class ProviderActionPage(ProviderPage):
     """Try a provider on one lead, or delete it."""
 
     http_method_names: ClassVar[list[str]] = ["post"]
+    begun: Trial | None = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """A trial is prepared in one transaction and shown in another. The provider is asked between them."""
+        answer = super().dispatch(request, *args, **kwargs)
+        if self.begun is None:
+            return answer
+        self.begun.ask()
+        return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         provider = find_provider(self.kwargs["pk"])
+        text = self.lead_asked_for()
+        if self.begun is None and request.POST.get("action") != "delete" and text.isascii() and text.isdigit() and len(text) <= 18:
+            self.begun = try_provider(provider=provider, lead_id=int(text), by=self.actor)
+            return HttpResponse(status=204)
         if request.POST.get("action") == "delete":
             delete_provider(provider=provider, by=self.actor)
             messages.success(request, _("%(name)s is asked no more. What it found stays.") % {"name": provider.name})
             return redirect("enrichment:providers")
         return self.show(self.context(self.form()))
 
+    def lead_asked_for(self) -> str:
+        """What was typed: a lead's number, or the end of its page's address."""
+        return self.request.POST.get("lead", "").strip().rstrip("/").rpartition("/")[2]
+
     def trial(self) -> dict[str, Any]:
-        assert self.provider is not None
-        text = self.request.POST.get("lead", "").strip().rstrip("/").rpartition("/")[2]
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            return {"tried": text, "problem": _("Give the number of a lead, or the address of its page.")}
-        trial = try_provider(provider=self.provider, lead_id=int(text), by=self.actor)
+        trial = self.begun
+        if trial is None:
+            return {"tried": self.lead_asked_for(), "problem": _("Give the number of a lead, or the address of its page.")}
         found = [{"field": name, "value": found.value, "percent": round(found.confidence * 100)} for name, found in trial.answer.items()]
         return {
-            "tried": text,
-            "lead_url": reverse("leads:detail", args=[int(text)]),
+            "tried": trial.lead_id,
+            "lead_url": reverse("leads:detail", args=[trial.lead_id]),
             "problem": trial.problem,
             "found": found,
             "was_tried": True,

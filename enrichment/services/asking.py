@@ -5,10 +5,11 @@ Nothing here writes into leads. The questions are asked between two looks at the
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -30,6 +31,16 @@ class Asked:
     found: dict[str, tuple[Found, str]] = field(default_factory=dict)
     providers: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        found = {name: [one.value, one.confidence, provider] for name, (one, provider) in self.found.items()}
+        return {"found": found, "providers": self.providers, "troubles": self.troubles}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Asked":
+        found = {name: (Found(value=value, confidence=sure), provider) for name, (value, sure, provider) in stored["found"].items()}
+        return cls(found=found, providers=stored["providers"], troubles=stored["troubles"])
 
     def take(self, provider: Provider, answer: Answer) -> None:
         """Of two values for a field the surer one counts; of two equally sure ones that of the provider asked first."""
@@ -140,7 +151,11 @@ class Round:
                 return
 
     def keep(self) -> None:
-        """Remember the answers that came: one statement."""
+        """Remember the answers that came. A provider may have been deleted since it was asked."""
+        answered = {question.provider.id for question in self.questions if question.answer is not None and question.provider.cache_hours}
+        if not answered:
+            return
+        there = set(ProviderSettings.objects.filter(pk__in=answered).values_list("pk", flat=True))
         now = timezone.now()
         rows = [
             CachedAnswer(
@@ -150,7 +165,7 @@ class Round:
                 expires_at=now + timedelta(hours=question.provider.cache_hours),
             )
             for question in self.questions
-            if question.answer is not None and question.provider.cache_hours
+            if question.answer is not None and question.provider.cache_hours and question.provider.id in there
         ]
         CachedAnswer.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["tenant", "provider", "key"], update_fields=["found", "expires_at"]

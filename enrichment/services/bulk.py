@@ -2,30 +2,45 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm.actors import Actor
 from crm.errors import InvalidInput
+from crm.operations.enums import State
 from crm.operations.models import Operation
 from crm.operations.runner import Chunk, RowError, SkippedRow
 from crm.operations.services import start_operation
 from crm.tenancy.models import Tenant
-from crm.tenancy.scope import tenant_scope
+from crm.tenancy.scope import current_tenant_id, tenant_scope
 from enrichment.errors import NoProvider
 from enrichment.models import CachedAnswer, Enrichment
 from enrichment.permissions import ENRICH
 from enrichment.services.asking import Round, active_providers
-from enrichment.services.enriching import MOST_AT_ONCE, Options, ask_about, enrich_leads, facts_about, write_found
+from enrichment.services.enriching import (
+    MOST_AT_ONCE,
+    Enriching,
+    LeadResult,
+    Options,
+    begin_enrichment,
+    facts_about,
+    finish_enrichment,
+    write_found,
+)
 from leads.filters import LeadList
 from leads.permissions import CHANGE
 
 KIND = "enrichment.enrich"
 MOST_IDS = 100_000
-# A piece of work is one transaction; with questions to others it must stay short.
+# With questions to others a piece of work is small, as what is answered must not be long in coming.
 CHUNK_LEADS, CHUNK_OUTSIDE = 500, 50
+# So often the same questions are asked between steps.
+_TRIES = 3
 # Whoever took a new lead to enrich it has so long, then another does.
 _HOLD = timedelta(minutes=5)
 _DUE_AT_ONCE = 50
@@ -51,21 +66,55 @@ def start_enrichment(
 
 
 def enrich_chunk(operation: Operation, actor: Actor) -> Chunk:
-    """Enrich the next leads after the cursor."""
+    """Enrich the next leads after the cursor.
+
+    A step holds the operation, so that whoever stops it would wait for the services that are asked. Where others are to be
+    asked it therefore only finds out what; they are asked when it is committed, and the next step writes what they answered.
+    """
+    if "asked" in operation.cursor:
+        begun = Enriching.read(operation.cursor["asked"])
+        chunk = Chunk(cursor=operation.cursor["then"], finished=operation.cursor["last"])
+        return _tally(operation, finish_enrichment(begun=begun, by=actor), chunk)
+    ids, cursor, finished = _next_ids(operation, actor)
     params = operation.params
     options = Options(**{name: params[name] for name in ("max_concurrent", "skip_recent", "cache_hours")})
+    begun = begin_enrichment(lead_ids=ids, options=options, by=actor)
+    tries = operation.cursor.get("tries", 0)
+    if begun.asks_others and tries < _TRIES:
+        place = {**operation.cursor, "tries": tries + 1}
+        transaction.on_commit(partial(_ask_between, operation.pk, place, {"then": cursor, "last": finished}, begun))
+        return Chunk(cursor=place)
+    # Nobody else is to be asked; or worker after worker died of it, and the work must go on.
+    begun.fetch()
+    return _tally(operation, finish_enrichment(begun=begun, by=actor), Chunk(cursor=cursor, finished=finished))
+
+
+def _next_ids(operation: Operation, actor: Actor) -> tuple[list[int], dict[str, Any], bool]:
+    """The leads after the cursor, the cursor behind them, and whether they are the last."""
+    params = operation.params
     size = CHUNK_OUTSIDE if any(provider.outside for provider in active_providers()) else CHUNK_LEADS
     if params["filters"] is None:
         place = operation.cursor.get("place", 0)
         ids = params["ids"][place : place + size]
-        cursor, finished = {"place": place + len(ids)}, place + len(ids) >= len(params["ids"])
-    else:
-        after = operation.cursor.get("after", 0)
-        ids = LeadList(params=params["filters"], actor=actor).ids_after(after, size)
-        cursor, finished = {"after": ids[-1] if ids else after}, len(ids) < size
-    chunk = Chunk(cursor=cursor, finished=finished)
+        return ids, {"place": place + len(ids)}, place + len(ids) >= len(params["ids"])
+    after = operation.cursor.get("after", 0)
+    ids = LeadList(params=params["filters"], actor=actor).ids_after(after, size)
+    return ids, {"after": ids[-1] if ids else after}, len(ids) < size
+
+
+def _ask_between(operation_id: int, place: Mapping[str, Any], then: Mapping[str, Any], begun: Enriching) -> None:
+    """Ask, and leave the answers at the cursor, if the operation is still where it was: another worker may be further on."""
+    begun.fetch()
+    with tenant_scope(current_tenant_id()):
+        begun.asking.keep()
+        waiting = Operation.objects.filter(pk=operation_id, state=State.RUNNING, cursor=place)
+        waiting.update(cursor={"asked": begun.stored(), **then})
+
+
+def _tally(operation: Operation, results: Sequence[LeadResult], chunk: Chunk) -> Chunk:
+    """What the chunk came to, every lead counted once."""
     found = 0
-    for number, result in enumerate(enrich_leads(lead_ids=ids, options=options, by=actor) if ids else [], start=operation.done + 1):
+    for number, result in enumerate(results, start=operation.done + 1):
         found += result.fields
         if not result.success:
             chunk.errors.append(
@@ -101,7 +150,9 @@ def enrich_new(*, lead_ids: Sequence[int], by: Actor) -> None:
         providers = active_providers(on_capture=True)
         own = [provider for provider in providers if not provider.outside]
         if own:
-            write_found(asked=ask_about(lead_ids, providers=own, most_at_once=1), by=by)
+            asking = Round(providers=own)
+            asking.begin(facts_about(lead_ids))
+            write_found(asked=asking.asked, by=by)
         if len(own) < len(providers):
             now = timezone.now()
             rows = [Enrichment(lead_id=pk, due_at=now) for pk in lead_ids]

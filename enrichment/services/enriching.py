@@ -20,7 +20,7 @@ from enrichment.errors import NoProvider
 from enrichment.models import Enrichment, FieldSource
 from enrichment.permissions import ENRICH
 from enrichment.services.asking import Asked, Round, active_providers
-from enrichment.services.providers import Found, LeadFacts, Limits, Provider, facts_of
+from enrichment.services.providers import Found, LeadFacts, Limits, facts_of
 from leads.models import Lead
 from leads.permissions import CHANGE
 from leads.selectors import leads_visible_to
@@ -53,11 +53,43 @@ class LeadResult:
     written: list[str] = field(default_factory=list)
 
 
-def enrich_leads(*, lead_ids: Sequence[int], options: Options | None = None, by: Actor) -> list[LeadResult]:
-    """Enrich leads now, in the order of their ids as given. One that is not in the actor's sight is answered as not found.
+@dataclass(kw_only=True)
+class Enriching:
+    """Leads that are being enriched: those that were of late, with what is known of them, and the questions about the others.
 
-    Raises NoProvider where none is switched on, Forbidden.
+    Begun in one transaction and finished in another. `fetch` asks the questions, which may take long, and belongs between the
+    two, where no transaction is open and no lock held.
     """
+
+    ids: list[int]
+    recent: dict[int, dict[str, str]]
+    asking: Round
+    most_at_once: int = MOST_AT_ONCE
+
+    @property
+    def asks_others(self) -> bool:
+        return bool(self.asking.questions)
+
+    def fetch(self) -> None:
+        self.asking.fetch(most_at_once=self.most_at_once)
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON, when the questions were asked."""
+        return {
+            "ids": self.ids,
+            "recent": list(self.recent),
+            "asked": {str(pk): asked.stored() for pk, asked in self.asking.asked.items()},
+        }
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Enriching":
+        """Back from JSON, to be finished."""
+        asked = {int(pk): Asked.read(one) for pk, one in stored["asked"].items()}
+        return cls(ids=stored["ids"], recent={pk: {} for pk in stored["recent"]}, asking=Round(providers=(), asked=asked))
+
+
+def begin_enrichment(*, lead_ids: Sequence[int], options: Options | None = None, by: Actor) -> Enriching:
+    """Find out what to ask about leads. Raises NoProvider where none is switched on, Forbidden."""
     by.require(ENRICH)
     by.require(CHANGE)
     options = options or Options()
@@ -65,15 +97,22 @@ def enrich_leads(*, lead_ids: Sequence[int], options: Options | None = None, by:
     if not providers:
         raise NoProvider("No enrichment provider is switched on. See Settings, Enrichment.")
     ids = list(dict.fromkeys(lead_ids))
-    results = {pk: LeadResult(lead_id=pk, success=False, reason="Lead not found.") for pk in ids}
     there = list(leads_visible_to(by).filter(pk__in=ids).values_list("pk", flat=True))
     recent = recently_enriched(there, hours=options.cache_hours) if options.skip_recent else {}
-    for pk, data in recent.items():
-        results[pk] = LeadResult(lead_id=pk, skipped=True, reason=RECENT, data=data)
-    wanted = [pk for pk in there if pk not in recent]
-    asked = ask_about(wanted, providers=providers, most_at_once=options.max_concurrent)
-    results |= write_found(asked=asked, by=by)
-    return [results[pk] for pk in ids]
+    asking = Round(providers=providers)
+    asking.begin(facts_about([pk for pk in there if pk not in recent]))
+    return Enriching(ids=ids, recent=recent, asking=asking, most_at_once=options.max_concurrent)
+
+
+def finish_enrichment(*, begun: Enriching, by: Actor) -> list[LeadResult]:
+    """Write what was found, and answer for the leads in the order of their ids. One out of the actor's sight is not found."""
+    by.require(ENRICH)
+    by.require(CHANGE)
+    results = {pk: LeadResult(lead_id=pk, success=False, reason="Lead not found.") for pk in begun.ids}
+    results |= {pk: LeadResult(lead_id=pk, skipped=True, reason=RECENT, data=data) for pk, data in begun.recent.items()}
+    begun.asking.keep()
+    results |= write_found(asked=begun.asking.asked, by=by)
+    return [results[pk] for pk in begun.ids]
 
 
 def recently_enriched(ids: Sequence[int], *, hours: float) -> dict[int, dict[str, str]]:
@@ -97,15 +136,6 @@ def facts_about(ids: Sequence[int]) -> list[LeadFacts]:
         facts_of(lead, region=region, without=frozenset(source.field for source in written.get(lead.pk, ()) if source.stands_in(lead)))
         for lead in leads
     ]
-
-
-def ask_about(ids: Sequence[int], *, providers: Sequence[Provider], most_at_once: int) -> dict[int, Asked]:
-    """What the providers know of leads."""
-    asking = Round(providers=providers)
-    asking.begin(facts_about(ids))
-    asking.fetch(most_at_once=most_at_once)
-    asking.keep()
-    return asking.asked
 
 
 # --- writing ---

@@ -9,8 +9,10 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,11 +73,23 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | 
 
 
 async def _resolved(host: str, port: int) -> list[str]:
+    """The host's addresses, asked for by a thread that nobody waits for: the loop's own would be waited for beyond the time-out."""
+    future: Future[list[Any]] = Future()
+    Thread(target=_resolve, args=(future, host, port), name="resolver", daemon=True).start()
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.wrap_future(future)
     except (OSError, UnicodeError):
         raise Unreachable(f"No server has the name {host[:100]}.") from None
     return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+def _resolve(future: "Future[list[Any]]", host: str, port: int) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except Exception as error:
+        future.set_exception(error)
 
 
 def checked_address(host: str, addresses: list[str]) -> str:
@@ -87,6 +101,14 @@ def checked_address(host: str, addresses: list[str]) -> str:
     return min(addresses, key=lambda address: ":" in address)
 
 
+# Not all of these are special by the standard library: translated and mapped IPv4, site-local, documentation, segment routing,
+# and the address under which a cloud's machines find their host.
+_REFUSED = [
+    ipaddress.ip_network(text)
+    for text in ("64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "fec0::/10", "3fff::/20", "5f00::/16", "168.63.129.16/32")
+]
+
+
 def is_public(text: str) -> bool:
     """Whether an address, or the one it wraps, is neither private nor special."""
     address = ipaddress.ip_address(text.partition("%")[0])
@@ -96,7 +118,11 @@ def is_public(text: str) -> bool:
         wrapped.append(teredo[1])
     if isinstance(address, ipaddress.IPv6Address) and address in ipaddress.ip_network("64:ff9b::/96"):
         wrapped.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return all(one.is_global and not one.is_multicast for one in (address, *wrapped) if one is not None)
+    return all(
+        one.is_global and not one.is_multicast and not any(one in network for network in _REFUSED)
+        for one in (address, *wrapped)
+        if one is not None
+    )
 
 
 @cache

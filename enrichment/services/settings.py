@@ -1,7 +1,7 @@
 """Set up providers, try one out, and what a new tenant has from the start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from enrichment.errors import ProviderTaken
 from enrichment.models import CachedAnswer, ProviderSettings
 from enrichment.permissions import CONFIGURE
 from enrichment.services import http_provider, inference
-from enrichment.services.providers import Answer, ProviderTrouble, facts_of, kind_named
+from enrichment.services.providers import Answer, LeadFacts, Provider, ProviderTrouble, facts_of, kind_named
 from leads.services.editing import find_lead
 
 
@@ -62,29 +62,45 @@ def delete_provider(*, provider: ProviderSettings, by: Actor) -> None:
     provider.delete()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Trial:
-    """What a provider would answer about one lead, or why it would not."""
+    """A provider and the facts it is to be tried on; then what it answered, or why it did not."""
 
-    answer: Answer
+    lead_id: int
+    facts: LeadFacts
+    provider: Provider | None = None
+    answer: Answer = field(default_factory=dict)
     problem: str = ""
+
+    def ask(self) -> None:
+        """May take long and needs no database: to be called where no transaction is open."""
+        if self.provider is None:
+            return
+        try:
+            self.answer = self.provider.enrich(self.facts)
+        except (ProviderTrouble, ValueError) as trouble:
+            self.problem = str(trouble)
 
 
 def try_provider(*, provider: ProviderSettings, lead_id: int, by: Actor) -> Trial:
-    """Ask a provider about one lead and write nothing, cache nothing."""
+    """Prepare to ask a provider about one lead, writing nothing and caching nothing. Raises NotFound."""
     by.require(CONFIGURE)
     lead = find_lead(lead_id=lead_id, by=by)
-    facts = facts_of(lead, region=current_tenant().region)
+    trial = Trial(lead_id=lead_id, facts=facts_of(lead, region=current_tenant().region))
     kind = kind_named(provider.kind)
+    if kind is None:
+        trial.problem = "There is no such kind of provider any more."
+        return trial
     try:
-        if kind is None:
-            return Trial(answer={}, problem="There is no such kind of provider any more.")
         made = kind.build(provider)
-        if made.outside and made.key(facts) is None:
-            return Trial(answer={}, problem="The lead lacks one of the facts that the address or body needs.")
-        return Trial(answer=made.enrich(facts))
-    except (ProviderTrouble, ValueError) as trouble:
-        return Trial(answer={}, problem=str(trouble))
+    except ValueError as trouble:
+        trial.problem = str(trouble)
+        return trial
+    if made.outside and made.key(trial.facts) is None:
+        trial.problem = "The lead lacks one of the facts that the address or body needs."
+    else:
+        trial.provider = made
+    return trial
 
 
 def set_up_providers(tenant: Tenant) -> None:

@@ -10,7 +10,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
+from crm.actors import Actor
 from crm.errors import InvalidInput
+from crm.filters import CONDITIONS
 from crm.operations.api import OPERATION, operation_out
 from crm.rest.description import described
 from crm.rest.envelope import success
@@ -54,23 +56,25 @@ _PARAMETERS = [
 
 
 def filters_of(text: str) -> dict[str, str]:
-    """The `filters` parameter: a JSON object, whose lists mean any of them, or a query. Raises InvalidInput for one that is none."""
+    """The `filters` parameter: a JSON object, whose lists mean any of them, or a query. Raises InvalidInput for one that is neither."""
     text = text.strip()
     if not text:
         return {}
-    if not text.startswith("{"):
-        return _known(dict(parse_qsl(text, max_num_fields=100)))
     try:
-        given = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        if text.startswith("{"):
+            return {name: _as_text(value) for name, value in orjson.loads(text).items()}
+        return dict(parse_qsl(text, strict_parsing=True, keep_blank_values=True, max_num_fields=100))
+    except ValueError:
         raise InvalidInput({"filters": ["Must be a JSON object, or a query such as status=new&priority=high."]}) from None
-    return _known({name: _as_text(value) for name, value in given.items()})
 
 
-def _known(filters: Mapping[str, str]) -> dict[str, str]:
-    unknown = sorted(set(filters) - set(LeadFilters.filters) - set(LeadFilters.aliases))
+def _known(filters: Mapping[str, str], *, within: str = "", by: Actor) -> dict[str, str]:
+    """The same, if every name is a filter of the list as the actor sees it: a misspelt one would export everything."""
+    offered = LeadFilters.seen_by(by)
+    known = {*offered.all_filters(), *offered.aliases, CONDITIONS}
+    unknown = sorted(set(filters) - known)
     if unknown:
-        raise InvalidInput({f"filters.{name[:40]}": ["There is no such filter."] for name in unknown[:10]})
+        raise InvalidInput({f"{within}{name[:40]}": ["There is no such filter."] for name in unknown[:10]})
     return dict(filters)
 
 
@@ -91,7 +95,7 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
-def asked_for(params: Mapping[str, str], *, most: int | None) -> LeadExport:
+def asked_for(params: Mapping[str, str], *, most: int | None, by: Actor) -> LeadExport:
     """The export that a query describes. Raises InvalidInput."""
     order = (params.get("sort_order") or "desc").lower()
     headings = (params.get("headings") or "names").lower()
@@ -102,11 +106,12 @@ def asked_for(params: Mapping[str, str], *, most: int | None) -> LeadExport:
         problems["headings"] = ["Must be names or labels."]
     if problems:
         raise InvalidInput(problems)
-    beside = {name: params[name] for name in params if name not in _OWN and params[name]}
+    beside = _known({name: params[name] for name in params if name not in _OWN}, by=by)
+    inside = _known(filters_of(params.get("filters") or ""), within="filters.", by=by)
     return LeadExport(
         format=(params.get("format") or "csv").strip().lower(),
         fields=tuple((params.get("fields") or "").split(",")),
-        filters={**beside, **filters_of(params.get("filters") or "")},
+        filters={name: text for name, text in {**beside, **inside}.items() if text},
         ids=_ids(params.get("ids") or ""),
         sort=params.get("sort_by") or "created_at",
         descending=order == "desc",
@@ -138,7 +143,7 @@ class ExportView(ApiView):
     def get(self, request: Request, **_: Any) -> HttpResponseBase:
         params = request.query_params
         most = whole(params, "max_records", default=10_000, least=1, most=MOST_RECORDS)
-        export = checked_export(export=asked_for(params.dict(), most=most), by=self.actor)
+        export = checked_export(export=asked_for(params.dict(), most=most, by=self.actor), by=self.actor)
         if flag(params, "async", default=False) or is_large(export=export, by=self.actor):
             return success(request, operation_out(start_export(export=export, by=self.actor)), status=202)
         return file_response(stream_export(export=export, by=self.actor))

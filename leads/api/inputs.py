@@ -8,6 +8,7 @@ from rest_framework import serializers
 from crm.errors import InvalidInput
 from crm.filters import parse_flag
 from crm.rest.serializers import InputSerializer, WordChoiceField
+from customobjects.services.kinds import check_free_value
 from leads.enums import read_priority
 
 
@@ -29,7 +30,7 @@ class PriorityField(serializers.CharField):
 
 
 class FreeMapField(serializers.DictField):
-    """A free map. Its keys are kept as they are; the size is bounded."""
+    """A free map. Its keys are kept as they are; size, depth and numbers are bounded."""
 
     def to_internal_value(self, data: Any) -> Any:
         value = super().to_internal_value(data)
@@ -37,6 +38,10 @@ class FreeMapField(serializers.DictField):
             raise serializers.ValidationError("At most 200 keys of at most 100 characters.")
         if _holds_nul(value):
             raise serializers.ValidationError("Must not hold a NUL character.")
+        try:
+            check_free_value(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
         return value
 
 

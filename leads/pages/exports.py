@@ -1,5 +1,6 @@
 """Export the list one came from: format, columns, and the file at once or when a worker has written it."""
 
+import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,7 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actors import Actor
+from crm.conditions import describe
 from crm.errors import InvalidInput
+from crm.filters import CONDITIONS
 from crm.operations.models import Operation
 from crm.rest.files import file_response
 from crm.rest.paging import whole
@@ -119,9 +122,7 @@ class ExportPage(Page):
                 "formats": FORMATS,
                 "format": self.request.POST.get("format", "csv"),
                 "groups": self.groups(leads.listing.page(limit=_LOOKED_AT).ids, picked),
-                "applied": [
-                    (LeadFilters.filters[LeadFilters.aliases.get(name, name)].label, text) for name, text in leads.narrowing.applied.items()
-                ],
+                "applied": [self.told(name, text) for name, text in leads.narrowing.applied.items()],
                 "picked_ids": len(wanted.ids),
                 "problem": problem,
                 "include_activities": self.request.POST.get("include_activities") == "on",
@@ -131,6 +132,14 @@ class ExportPage(Page):
             },
             status=status,
         )
+
+    def told(self, given: str, text: str) -> tuple[Any, str]:
+        """A filter of the list by its label, and what it asks."""
+        filters = LeadFilters.seen_by(self.actor)
+        name = filters.aliases.get(given, given)
+        if name == CONDITIONS:
+            return _("Conditions"), describe(json.loads(text), filters.condition_fields())
+        return filters.all_filters()[name].label, text
 
     def groups(self, ids: list[int], picked: set[str]) -> list[dict[str, Any]]:
         """The columns on offer by group, those of one's own as the newest leads of the list hold them."""

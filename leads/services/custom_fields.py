@@ -1,17 +1,19 @@
 """Custom fields of leads: unique ones claimed with every write, new ones made from an import's columns."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from audit.selectors import Change, FieldChange
 from crm.actors import Actor
 from crm.errors import InvalidInput
+from crm.filters import CONDITIONS
 from crm.operations.models import Operation
 from crm.tenancy.scope import current_scope
 from customobjects.models import FieldDefinition
-from customobjects.selectors import changed_values, were_read, without_hidden
-from customobjects.services.definitions import FieldSettings, save_definition
+from customobjects.selectors import changed_values, definitions, hidden_keys, were_read, without_hidden
+from customobjects.services.definitions import ENDINGS, FieldSettings, save_definition
 from customobjects.services.uniqueness import holders, settle_claims, taken, unique_definitions
 from leads.models import Lead
 from leads.services.drafts import KEPT_AS_SENT, RECORDS
@@ -100,3 +102,68 @@ def visible_change(change: Change, reader: Actor | None) -> Change | None:
         else:
             fields.append(item)
     return replace(change, fields=tuple(fields)) if fields else None
+
+
+def hidden_in_rows(operation: Operation, reader: Actor) -> frozenset[str]:
+    """What a reader may not see of an operation's failed rows: columns that fill custom fields hidden from the reader, and these fields' names.
+
+    Who gave the file knows what is in it, and needs its failed rows whole to mend them.
+    """
+    hidden = hidden_keys(RECORDS, reader)
+    if not hidden or (reader.user_id is not None and operation.created_by_id == reader.user_id):
+        return frozenset()
+    known, mapping = definitions(RECORDS), operation.params.get("mapping", {})
+    names = {known.by_key[key].problem_name for key in hidden}
+    for header in operation.params.get("layout", {}).get("headers", ()):
+        code = mapping.get(header, f"{CUSTOM}{header}")
+        item = known.find(code.removeprefix(CUSTOM)[:100]) if code.startswith(CUSTOM) else None
+        if item is not None and item.key in hidden:
+            names |= {header, code}
+    return frozenset(names)
+
+
+def visible_state(state: Mapping[str, Any], reader: Actor) -> dict[str, Any]:
+    """A list's parameters without those that name custom fields hidden from their reader.
+
+    Nested conditions that name one go as a whole: without a part they would mean something else.
+    """
+    known = definitions(RECORDS)
+    bases = {known.by_key[key].name for key in hidden_keys(RECORDS, reader)}
+    if not bases:
+        return dict(state)
+    names = bases | {f"{base}_{ending}" for base in bases for ending in ENDINGS}
+    kept: dict[str, Any] = {}
+    for name, value in state.items():
+        if name in names or (name == CONDITIONS and _may_name(value, names)):
+            continue
+        if name not in _COLUMNS:
+            kept[name] = value
+        elif isinstance(value, list):
+            kept[name] = [column for column in value if _column(column) not in bases]
+        elif _column(value) not in bases:
+            kept[name] = value
+    return {name: value for name, value in kept.items() if value != []}
+
+
+# Parameters that name columns.
+_COLUMNS = ("sort", "group", "col", "w")
+
+
+def _column(text: Any) -> str:
+    """A column's name without the sign of a sort, or a width that follows it."""
+    return str(text).lstrip("-").partition(":")[0]
+
+
+def _may_name(conditions: Any, names: Set[str]) -> bool:
+    """Whether nested conditions hold one of these texts, or cannot be read."""
+    try:
+        waiting = [json.loads(conditions)]
+    except (TypeError, ValueError, RecursionError):
+        return True
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str) and part in names:
+            return True
+        if isinstance(part, dict | list):
+            waiting += part.values() if isinstance(part, dict) else part
+    return False

@@ -7,6 +7,7 @@ from typing import Any
 from crm.errors import InvalidInput
 from crm.normal import checked_email, clean_text, e164, email_key, split_name
 from crm.tenancy.scope import scope_or_none
+from customobjects.services.kinds import storable
 from customobjects.services.values import Cleaner, cleaner_for
 from leads.enums import Platform, Priority, canonical_source
 from leads.models import Lead
@@ -75,6 +76,9 @@ def normalise(draft: LeadDraft, *, region: str, strict: bool, cleaner: Cleaner |
     draft.tags = clean_tags(draft.tags, strict=strict, problems=problems)
     _normalise_email(draft, strict=strict, problems=problems, warnings=warnings)
     _normalise_phone(draft, region=region, warnings=warnings)
+    if not strict:
+        # Numbers too large to be read again are kept as text; other senders are refused them where they come in.
+        draft.custom_fields, draft.raw_field_data = storable(draft.custom_fields), storable(draft.raw_field_data)
     _normalise_custom_fields(draft, cleaner, strict=strict, problems=problems, warnings=warnings)
     if not (draft.first_name or draft.last_name or draft.email or draft.phone or draft.company):
         problems["name"] = ["Give at least one of name, e-mail, phone or company."]

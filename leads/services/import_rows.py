@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -73,6 +74,21 @@ class Rules:
     words: Vocabulary
     operation_id: int | None
     by: Actor
+
+    @cached_property
+    def own_names(self) -> dict[str, str]:
+        """The columns that fill custom fields: header → what the lead keeps the cell under, as received.
+
+        That is the field's key, or else the name the mapping gives it, so that who may not see the field does not see the cell.
+        """
+        mapping: dict[str, str] = self.params["mapping"]
+        named = {
+            header: mapping.get(header, header).removeprefix(CUSTOM)[:100]
+            for header in self.params["layout"]["headers"]
+            if mapping.get(header, CUSTOM).startswith(CUSTOM)
+        }
+        fields = {header: self.cleaner.known.find(name) for header, name in named.items()}
+        return {header: item.key if item is not None else named[header] for header, item in fields.items()}
 
 
 @dataclass(kw_only=True)
@@ -257,7 +273,7 @@ def entry_of(values: dict[str, str], rules: Rules) -> Entry:
         lead_source=fields.pop("lead_source", "") or rules.options.lead_source,
         tags=[*split_words(fields.pop("tags", "").replace(";", ",")), *rules.options.tags],
         custom_fields=custom,
-        raw_field_data=values,
+        raw_field_data=_as_received(values, rules),
         owner_id=rules.options.owner_id,
     )
     lead_id = _whole("id", fields.pop("id", ""))
@@ -276,6 +292,15 @@ def entry_of(values: dict[str, str], rules: Rules) -> Entry:
     if "name" in given:
         given |= {"first_name", "last_name"}
     return Entry(draft=draft, given=given, lead_id=lead_id)
+
+
+def _as_received(values: dict[str, str], rules: Rules) -> dict[str, str]:
+    """The cells by their headers, those of custom fields by the fields' names, which count where both are the same."""
+    own = rules.own_names
+    if not own:
+        return values
+    others = {header: text for header, text in values.items() if header not in own}
+    return {**others, **{name: values[header] for header, name in own.items() if header in values}}
 
 
 def _owner(address: str, rules: Rules) -> int:

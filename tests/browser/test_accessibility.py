@@ -16,12 +16,12 @@ from duplicates.models import DuplicateGroup
 from duplicates.services.checking import refresh_leads
 from duplicates.services.scanning import scanned_by
 from enrichment.models import ProviderSettings
-from enrichment.services.enriching import enrich_leads
 from enrichment.services.settings import Wanted, save_provider
 from leads.models import Lead, LeadShare
 from leads.services.imports import check_import, draft_import, start_import
 from tests.contract.walk import all_routes
 from tests.customobjects.parts import make_field
+from tests.enrichment.parts import enrich_leads
 from tests.factories import acting, inside, make_form, make_lead, make_team, make_tenant, make_user
 from tests.webhooks.inbox_parts import make_arrival, make_source
 

@@ -12,7 +12,7 @@ URL = "/api/custom-fields"
 
 def test_field_is_made_read_changed_and_deleted(tenant, alice, api):
     client = api(alice)
-    body = {"label": "Deal heat", "kind": "Choice", "choices": ["Hot", {"label": "Cold", "value": "c0", "color": "blue"}], "default": "cold", "visibleTo": ["sales_rep"]}  # fmt: skip
+    body = {"label": "Deal heat", "kind": "Choice", "choices": ["Hot", {"label": "Cold", "value": "c0", "color": "blue"}], "default": "cold", "visibleTo": ["manager"]}  # fmt: skip
     made = client.post(URL, body)
     assert made.status_code == 201
     item = made.json()["data"]
@@ -21,7 +21,7 @@ def test_field_is_made_read_changed_and_deleted(tenant, alice, api):
         "key": "deal_heat",
         "kind": "choice",
         "default": "c0",
-        "visible_to": ["sales_rep"],
+        "visible_to": ["manager"],
         "editable_by": [],
         "currency": None,
         "required": False,
@@ -33,6 +33,9 @@ def test_field_is_made_read_changed_and_deleted(tenant, alice, api):
     changed = client.patch(here, {"label": "Heat", "required": True}).json()["data"]
     assert (changed["label"], changed["required"], changed["choices"], changed["default"]) == ("Heat", True, expected["choices"], "c0")
     assert client.get(here).json()["data"]["label"] == "Heat"
+    refused = client.delete(here)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "FIELD_IS_RESTRICTED")
+    assert client.patch(here, {"visible_to": []}).status_code == 200
     assert client.delete(here).status_code == 200
     assert client.get(here).status_code == 404
 
@@ -131,3 +134,43 @@ def test_hidden_field_is_nowhere_in_what_the_api_answers(tenant, alice, bob, api
     assert kept.status_code == 200
     with inside(tenant.pk):
         assert Lead.objects.get(pk=lead.pk).custom_fields == {"margin": 4712, "free": "changed"}
+
+
+# --- free values ---
+
+
+def deep(levels: int):
+    value = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [b"1" + b"0" * 30, b"-1e300", b"1e16", b"9007199254740993", b'[{"a": [1e30]}]', str(deep(20)).replace("'", '"').encode()]
+)
+@pytest.mark.parametrize("defined", [False, True])
+def test_values_that_could_not_be_read_again_are_refused_at_every_strict_door(tenant, alice, api, value, defined):
+    if defined:
+        make_field(tenant, label="Other")
+    client, lead = api(alice), make_lead(tenant, first_name="Ann")
+    free = b'{"big": ' + value + b"}"
+    answers = [
+        client.post("/api/leads", b'{"name": "Ben", "custom_fields": ' + free + b"}"),
+        client.post("/api/leads", b'{"name": "Ben", "raw_field_data": ' + free + b"}"),
+        client.put(f"/api/leads/{lead.pk}", b'{"custom_fields": ' + free + b"}"),
+        client.patch(f"/api/leads/{lead.pk}", b'{"custom_fields": ' + free + b"}"),
+        client.put("/api/leads/bulk/update", b'{"lead_ids": [%d], "updates": {"custom_fields": %s}}' % (lead.pk, free)),
+    ]
+    assert [answer.status_code for answer in answers] == [400] * 5
+    assert all(b"send a larger one as text" in answer.content or b"levels deep" in answer.content for answer in answers)
+    with inside(tenant.pk):
+        assert list(Lead.objects.values_list("custom_fields", flat=True)) == [{}]
+
+
+def test_the_largest_exact_number_is_kept_and_can_be_changed(tenant, alice, api):
+    client = api(alice)
+    made = client.post("/api/leads", {"name": "Ben", "custom_fields": {"big": 2**53, "small": -(2**53), "half": 0.5, "list": deep(10)}})
+    here = f"/api/leads/{made.json()['data']['lead']['id']}"
+    assert client.put(here, {"custom_fields": {"big": 1}}).status_code == 200
+    assert client.get(here).json()["data"]["lead"]["custom_fields"]["small"] == -(2**53)

@@ -1,5 +1,6 @@
 """Custom fields on the pages: settings, a lead's forms and details, the import's mapping, the admin."""
 
+import re
 from typing import Any
 
 import pytest
@@ -254,3 +255,22 @@ def test_unknown_kind_of_a_new_field_is_refused_and_nothing_is_made(tenant, alic
     assert answer.context["form"].errors == {"kind-1": ["Choose a kind from the list, or none."]}
     refused = web.post(here, mapped("-", "custom:", name__1="Start", kind__1="Number"))
     assert (refused.status_code, fields(tenant)) == (422, [])
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", " JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x"])
+def test_no_page_links_an_address_that_is_none(tenant, alice, pages, address):
+    """Websites are kept as they were sent, also by a visitor who could not be told."""
+    make_field(tenant, "url", label="Shop", key="shop")
+    kept = {"website": address, "custom_fields": {"shop": address, "free": address}, "raw_field_data": {"site": address}}
+    one, two = (make_lead(tenant, first_name=name, email="a@acme.example", company="Acme", **kept) for name in ("Ann", "Ben"))
+    paths = (f"/leads/{one.pk}", f"/leads/{one.pk}?show=changes", f"/leads/{one.pk}/peek", f"/leads/{one.pk}/fields/website", "/leads?col=cf_shop&col=company",
+             f"/leads/{one.pk}/edit", f"/duplicates/merge?lead={one.pk}&lead={two.pk}", f"/admin/leads/lead/{one.pk}/change/")  # fmt: skip
+    shown = 0
+    for path in paths:
+        answer = pages(alice).get(path)
+        assert answer.status_code == 200, path
+        text = answer.content.decode()
+        shown += address.strip() in text
+        targets = re.findall(r"""(?:href|src|action|formaction|hx-get)=["\']?\s*([a-z]+):""", text, re.IGNORECASE)
+        assert {target.lower() for target in targets} <= {"http", "https", "mailto", "tel"}, path
+    assert shown >= 4

@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from crm.actors import Actor, Door
 from crm.errors import InvalidInput
@@ -198,3 +199,45 @@ def test_import_reads_by_kind_fills_defaults_and_names_the_wrong_column(tenant, 
     with inside(tenant.pk):
         stored = dict(Lead.objects.values_list("first_name", "custom_fields"))
     assert stored == {"Ann": {"seats": 1200, "heat": "hot"}, "Dan": {"seats": 3, "heat": "c0"}}
+
+
+# --- how often it is asked ---
+
+
+def questions(act) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    return sum("WITH ORDINALITY AS given" in query["sql"] for query in queries)
+
+
+def updated_by_file(user, number: int):
+    rows = "".join(f"p{n}@acme.example,K{n}\n" for n in range(number))
+    with acting(user) as by:
+        options = ImportOptions(on_duplicate=OnDuplicate.UPDATE)
+        operation = start_import(file=file_of(f"E-mail,Contract\n{rows}"), options=options, by=by)
+    asked = questions(lambda: runner.run(operation.pk))
+    with inside(user.tenant_id):
+        operation.refresh_from_db()
+    assert (operation.updated, operation.failed) == (number, 0)
+    return asked
+
+
+def test_an_update_by_file_asks_once_for_all_its_rows(tenant, alice, contract):
+    for n in range(12):
+        capture(alice, f"P{n}", email=f"p{n}@acme.example")
+    few = updated_by_file(alice, 3)
+    assert held(tenant) == {f"k{n}": f"P{n}" for n in range(3)}
+    with inside(tenant.pk):
+        Lead.objects.update(custom_fields={})
+    assert (few, updated_by_file(alice, 12)) == (1, 1)
+    assert held(tenant) == {f"k{n}": f"P{n}" for n in range(12)}
+
+
+def test_a_value_given_up_in_the_same_work_is_free(tenant, alice, contract):
+    one, two = capture(alice, "Ann", "K1"), capture(alice, "Ben")
+    with acting(alice) as by:
+        with pytest.raises(InvalidInput):
+            edit_lead(lead_id=two.pk, data={"custom_fields": {"contract": "K1"}}, by=by)
+        edit_lead(lead_id=one.pk, data={"custom_fields": {"contract": None}}, by=by)
+        edit_lead(lead_id=two.pk, data={"custom_fields": {"contract": "K1"}}, by=by)
+    assert held(tenant) == {"k1": "Ben"}

@@ -14,7 +14,7 @@ from customobjects.selectors import shown
 from customobjects.services.kinds import read_value
 from customobjects.services.values import clean_values
 from tests.customobjects.parts import make_field
-from tests.factories import acting, make_user
+from tests.factories import acting, inside, make_user
 
 PEOPLE = {"jane@acme.example": 7, "7": 7}
 CHOICES = [{"value": "hot", "label": "Hot", "color": "red"}, {"value": "luke_warm", "label": "Luke warm", "color": ""}, {"value": "c0", "label": "Cold", "color": ""}]  # fmt: skip
@@ -251,3 +251,20 @@ def test_required_field_is_not_asked_of_who_may_not_fill_it(tenant, alice, bob):
 def test_hidden_field_stays_hidden_when_it_is_switched_off(tenant, bob):
     make_field(tenant, "number", label="Margin", visible_to=["manager"], is_active=False)
     assert list(problems(bob, values={"Margin": 1}, existing={"margin": 40}, partial=True)) == ["custom_fields.margin"]
+
+
+# --- numbers that are too large ---
+
+
+def test_who_cannot_be_told_has_large_numbers_kept_as_text(tenant):
+    make_field(tenant, "number", label="Rooms", key="rooms")
+    given = {"rooms": 1e30, "free": 10**30, "nested": {"a": [1e300, 5, True]}, "text": "x"}
+    with inside(tenant.pk):
+        kept = clean_values(model="leads.Lead", values=given, strict=False, by=None)
+    assert kept == {"rooms": "1e+30", "free": str(10**30), "nested": {"a": ["1e+300", 5, True]}, "text": "x"}
+
+
+@pytest.mark.parametrize("value", [10**30, -(2**53) - 1, float("inf"), float("nan"), [[2**60]]])
+def test_who_can_is_told(tenant, alice, value):
+    make_field(tenant, "number", label="Rooms", key="rooms")
+    assert list(problems(alice, values={"free": value})) == ["custom_fields.free"]

@@ -36,6 +36,11 @@ class PeopleServer:
     most_at_once: int = 0
     url: str = ""
 
+    def truth(self, given: dict[str, Any]) -> Fault:
+        """What is known about the person asked for."""
+        person = self.people.get(given.get("email", "")) or self.people.get(given.get("domain", ""))
+        return Fault(status=404) if person is None else Fault(body=json.dumps(person).encode())
+
 
 @contextmanager
 def people_server() -> Iterator[PeopleServer]:
@@ -58,16 +63,12 @@ def people_server() -> Iterator[PeopleServer]:
             try:
                 if state.delay:
                     time.sleep(state.delay)
-                self.write(fault or self.truth(given))
+                self.write(fault or state.truth(given))
             except (BrokenPipeError, ConnectionResetError):
                 pass
             finally:
                 with lock:
                     state.at_once -= 1
-
-        def truth(self, given: dict[str, Any]) -> Fault:
-            person = state.people.get(given.get("email", "")) or state.people.get(given.get("domain", ""))
-            return Fault(status=404) if person is None else Fault(body=json.dumps(person).encode())
 
         def write(self, answer: Fault) -> None:
             if answer.hang and leaving.wait(answer.hang):

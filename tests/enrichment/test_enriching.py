@@ -22,10 +22,11 @@ from enrichment.errors import NoProvider
 from enrichment.models import Enrichment, FieldSource, ProviderSettings
 from enrichment.receivers import enrich_captured
 from enrichment.services.bulk import enrich_new, start_enrichment
-from enrichment.services.enriching import Options, enrich_leads, facts_about
+from enrichment.services.enriching import Options, facts_about
 from leads.events import LeadsCaptured
 from leads.models import Lead
 from leads.services.editing import edit_lead
+from tests.enrichment.parts import enrich_leads
 from tests.factories import acting, inside, make_lead, make_user
 
 BANKER = {"first_name": "Ann", "email": "ann@first-bank.com", "title": "Head of Treasury", "phone": "+14155550134"}

@@ -14,12 +14,13 @@ from crm.sealed import seal, unseal
 from enrichment.models import CachedAnswer, Enrichment, FieldSource, ProviderSettings
 from enrichment.services import asking, limits
 from enrichment.services.bulk import enrich_due, enrich_new
-from enrichment.services.enriching import Options, enrich_leads
+from enrichment.services.enriching import Options
 from enrichment.services.http_provider import Rule, build, clean_headers, clean_options, value_at
 from enrichment.services.outside import Refused, Unreachable, ask, checked_address, is_public
 from enrichment.services.providers import LeadFacts, ProviderTrouble
-from enrichment.services.settings import Wanted, delete_provider, save_provider, try_provider
+from enrichment.services.settings import Trial, Wanted, delete_provider, save_provider, try_provider
 from leads.models import Lead
+from tests.enrichment.parts import enrich_leads
 from tests.enrichment.people_server import Fault, PeopleServer, people_server
 from tests.factories import acting, inside, make_lead
 
@@ -57,6 +58,12 @@ def add(admin: Any, *, headers: str = "X-Key: secret", on_capture: bool = False,
 def enrich(user: Any, *leads: Lead, **options: Any) -> list[Any]:
     with acting(user) as by:
         return enrich_leads(lead_ids=[lead.pk for lead in leads], options=Options(skip_recent=False, **options), by=by)
+
+
+def tried(provider: ProviderSettings, lead: Lead, by: Actor) -> Trial:
+    trial = try_provider(provider=provider, lead_id=lead.pk, by=by)
+    trial.ask()
+    return trial
 
 
 def people(tenant: Any, number: int) -> list[Lead]:
@@ -256,7 +263,8 @@ def test_long_and_strange_texts_are_cut_and_cleaned(tenant, alice, provider, ser
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1",
-     "2002:0a00:0001::", "64:ff9b::a00:1", "fe80::1%eth0"],
+     "2002:0a00:0001::", "64:ff9b::a00:1", "fe80::1%eth0", "64:ff9b:1::1", "::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "3fff::1", "5f00::1",
+     "168.63.129.16", "::ffff:168.63.129.16"],
 )  # fmt: skip
 def test_private_addresses_are_known(address):
     assert not is_public(address)
@@ -337,7 +345,7 @@ def test_a_secret_of_another_key_is_said_and_no_bug(tenant, alice, admin, provid
         provider.save()
         lead = people(tenant, 1)[0]
     with acting(admin) as by:
-        assert "Enter it again" in try_provider(provider=provider, lead_id=lead.pk, by=by).problem
+        assert "Enter it again" in tried(provider, lead, by).problem
 
 
 def test_paths_read_what_stands_there():
@@ -350,11 +358,11 @@ def test_trying_it_writes_nothing(tenant, alice, admin, provider, server):
     server.people["p0@acme.example"] = PERSON
     lead = people(tenant, 1)[0]
     with acting(admin) as by:
-        trial = try_provider(provider=provider, lead_id=lead.pk, by=by)
+        trial = tried(provider, lead, by)
         assert trial.answer["industry"].value == "Fishing"
         assert (FieldSource.objects.count(), CachedAnswer.objects.count()) == (0, 0)
         server.always = Fault(status=401)
-        assert "401" in try_provider(provider=provider, lead_id=lead.pk, by=by).problem
+        assert "401" in tried(provider, lead, by).problem
 
 
 def test_a_built_in_one_is_not_deleted(tenant, admin):

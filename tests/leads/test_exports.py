@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -252,6 +253,62 @@ def test_hidden_fields_of_ones_own_do_not_leave(tenant, alice, api):
     client = api(alice)
     assert export(client, fields="custom_fields.salary").status_code == 400
     assert orjson.loads(content(export(client, format="json", fields="custom_fields")))["data"]["leads"] == [{"custom_fields": {"size": 2}}]
+
+
+# --- the list's own filters ---
+
+SCORED = '{"all":[{"field":"score","op":"at_least","value":50}]}'
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"filter": SCORED},
+        {"cf_rooms_min": "4"},
+        {"filters": orjson.dumps({"filter": orjson.loads(SCORED)}).decode()},
+        {"filters": orjson.dumps({"filter": SCORED}).decode()},
+        {"filters": '{"cf_rooms": 5}'},
+        {"filters": "cf_rooms_min=4&status="},
+        {"q": "ann", "assigned_user_id": "none"},
+    ],
+)
+def test_every_filter_of_the_list_narrows_the_export(tenant, alice, api, pages, query):
+    make_field(tenant, "number", label="Rooms", key="rooms")
+    make_lead(tenant, first_name="Ann", score=70, custom_fields={"rooms": 5})
+    make_lead(tenant, first_name="Ben", score=10, custom_fields={"rooms": 3})
+    assert [row["first_name"] for row in rows_of(export(api(alice), fields="first_name", **query))] == ["Ann"]
+    if "filters" not in query:
+        asked = pages(alice).get("/leads/export", query)
+        assert (asked.status_code, "<strong>1 lead</strong>" in asked.content.decode()) == (200, True)
+        answer = pages(alice).post("/leads/export", {"query": urlencode(query), "format": "csv", "field": ["first_name"]})
+        assert [row["First name"] for row in rows_of(answer)] == ["Ann"]
+
+
+def test_the_page_says_what_the_list_asks(tenant, alice, pages):
+    make_field(tenant, "number", label="Rooms", key="rooms")
+    text = pages(alice).get("/leads/export", {"filter": SCORED, "cf_rooms_min": "4"}).content.decode()
+    assert all(part in text for part in ("Conditions", "Score", "Rooms from"))
+    assert "&quot;field&quot;" not in text.split("of the list with")[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"stauts": "lost"}, "stauts"),
+        ({"cf_salary": "1"}, "cf_salary"),
+        ({"filters": '{"stauts": "lost"}'}, "filters.stauts"),
+        ({"filters": '{"cf_salary": 1}'}, "filters.cf_salary"),
+        ({"filters": "[1]"}, "filters"),
+        ({"filters": '"status"'}, "filters"),
+        ({"filters": "lost"}, "filters"),
+        ({"filter": SCORED.replace("score", "cf_salary")}, "filter"),
+    ],
+)
+def test_what_is_no_filter_exports_nothing(tenant, alice, api, query, field):
+    """A misspelt name, or one of a field that the role may not see, would export everything."""
+    make_field(tenant, "number", label="Salary", visible_to=["support"])
+    answer = export(api(alice), **query)
+    assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field])
 
 
 # --- audit ---

@@ -1,5 +1,9 @@
 """Saved views: who has them, who may change them, what they keep, by API and page."""
 
+import runpy
+from pathlib import Path
+from urllib.parse import urlencode
+
 import pytest
 
 from crm.savedviews.models import SavedView
@@ -128,3 +132,25 @@ def test_a_wrong_form_says_so(alice, pages):
     answer = pages(alice).post("/views/leads/new", {"name": "", "audience": "private"})
     assert answer.status_code == 422
     assert pages(alice).get("/views/nonsense/new").status_code == 404
+
+
+# --- long states ---
+
+
+@pytest.mark.parametrize("query", [{"search": "é" * 800}, {"filter": "[" * 1600}, {"col": ["company"] * 450}])
+def test_what_could_not_be_opened_is_not_kept(client, alice, pages, query):
+    answer = save(client, query=query)
+    assert answer.status_code == 400
+    assert "Too long to be opened" in answer.json()["errors"][0]["message"]
+    state = urlencode(query, doseq=True)
+    web = pages(alice).post("/views/leads/new", {"name": "Long", "audience": "private", "state": state})
+    assert (web.status_code, "Too long to be opened" in web.content.decode()) == (422, True)
+
+
+def test_the_longest_view_opens_and_can_be_saved_anew(client):
+    """Gunicorn reads so long a line at most, and the link that saves a state holds it encoded twice."""
+    data = save(client, query={"filter": '"' * 1495}).json()["data"]
+    most = runpy.run_path(str(Path(__file__).parents[3] / "deploy" / "gunicorn.conf.py"))["limit_request_line"]
+    again = f"/views/leads/new?{urlencode({'state': data['url'].split('?')[1]})}"
+    assert len(data["url"]) > 4_400
+    assert max(len(f"GET {path} HTTP/1.1\r\n") for path in (data["url"], again)) < most
