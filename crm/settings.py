@@ -263,6 +263,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "OperationState": "crm.operations.enums.State",
         "ScanState": "duplicates.enums.ScanState",
         "FieldKind": "customobjects.enums.FieldKind",
         "SourceKind": "webhooks.enums.SourceKind",
