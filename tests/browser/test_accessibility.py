@@ -39,7 +39,7 @@ VISITOR = (
 LEADS = (
     "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
     "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
-    "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/leads?col=score&col=cf_deal_heat&col=company&w=company:220&group=priority", "/views/leads/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
+    "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/leads?col=score&col=cf_deal_heat&col=company&w=company:220&group=priority", "/views/{list}/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
     "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
     "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/no-such-page",
 )  # fmt: skip
@@ -186,6 +186,7 @@ def world(committed_db):
         "lead": lead.pk,
         "other": other.pk,
         "view": view.pk,
+        "list": "leads",
         "operation": operation.pk,
         "draft": draft.pk,
         "row": 3,
