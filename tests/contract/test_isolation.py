@@ -451,13 +451,12 @@ def test_public_routes_are_exactly_the_listed_ones(db):
 def test_every_page_sends_who_is_not_signed_in_to_the_sign_in_page(db, pages):
     client = pages()
     for route in page_routes():
-        if route.path in PUBLIC_PAGES:
+        # The stream is asynchronous and answers by itself; where a browser's loop runs, this client cannot ask it.
+        if route.path in PUBLIC_PAGES or route.path == "/events/stream":
             continue
         path = route.filled(dict.fromkeys(route.parameters, 1))
         for method in ("GET", "POST"):
             answer = client.generic(method, path)
-            if route.path == "/events/stream":
-                continue
             assert answer.status_code in (302, 405), (method, path, answer.status_code)
             if answer.status_code == 302:
                 assert answer.headers["Location"].startswith(("/sign-in", "/admin/")), (path, answer.headers["Location"])

@@ -14,7 +14,7 @@ from leads.services.imports import start_import
 from tests.customobjects.parts import make_field
 from tests.factories import acting, inside, make_lead, make_user
 
-SECRET = "4711"
+SECRET = "4711474711"
 MAPPING = {"Name": "name", "Kommission": "custom:rebate", "Mail": "email"}
 
 
@@ -45,7 +45,7 @@ def test_a_mapped_column_is_hidden_by_its_field_whatever_its_header(tenant, admi
     with inside(tenant.pk):
         lead = Lead.objects.get()
         assert (lead.custom_fields["rebate"], lead.raw_field_data) == (
-            4711,
+            4711474711,
             {"Name": "Ann", "rebate": SECRET, "Mail": "ann@acme.example", "Colour": "red"},
         )
     for user, sees in ((admin, True), (alice, False)):

@@ -80,9 +80,10 @@ def refresh_tokens(*, refresh: str) -> Tokens:
     session_id, secret = known
     now = timezone.now()
     successor, new_secret = new_refresh(session_id)
-    alive = AuthSession.objects.filter(
-        pk=session_id, ended_at=None, refresh_expires_at__gt=now, user__is_active=True, user__tenant__is_active=True
-    )
+    if not AuthSession.objects.filter(pk=session_id, user__is_active=True, user__tenant__is_active=True).exists():
+        raise NotSignedIn("This refresh token is not valid.")
+    # The row's own columns alone: a joined condition is asked of what was there before waiting for the lock, and two would pass.
+    alive = AuthSession.objects.filter(pk=session_id, ended_at=None, refresh_expires_at__gt=now)
     if not alive.filter(refresh_hash=fingerprint(secret)).update(refresh_hash=fingerprint(new_secret), last_seen_at=now):
         alive.update(ended_at=now, end_reason="refresh_replayed")
         raise NotSignedIn("This refresh token is not valid.")
