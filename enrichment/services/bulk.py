@@ -59,7 +59,7 @@ def start_enrichment(
     if len(ids) > MOST_IDS:
         raise InvalidInput({"lead_ids": [f"At most {MOST_IDS:,} ids; select more by filters."]})
     chosen = list(dict.fromkeys(ids))
-    total = LeadList(params=filters, actor=by).total() if filters is not None else len(chosen)
+    total = LeadList.for_work(params=filters, actor=by).total() if filters is not None else len(chosen)
     number = _("the leads of a list") if filters is not None else ngettext("%(n)s lead", "%(n)s leads", total) % {"n": f"{total:,}"}
     params = {"ids": chosen, "filters": dict(filters) if filters is not None else None, **(options or Options()).__dict__}
     return start_operation(kind=KIND, title=_("Enrichment of %(what)s") % {"what": number}, params=params, total=total, by=by)
@@ -98,7 +98,7 @@ def _next_ids(operation: Operation, actor: Actor) -> tuple[list[int], dict[str, 
         ids = params["ids"][place : place + size]
         return ids, {"place": place + len(ids)}, place + len(ids) >= len(params["ids"])
     after = operation.cursor.get("after", 0)
-    ids = LeadList(params=params["filters"], actor=actor).ids_after(after, size)
+    ids = LeadList.for_work(params=params["filters"], actor=actor).ids_after(after, size)
     return ids, {"after": ids[-1] if ids else after}, len(ids) < size
 
 

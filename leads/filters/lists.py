@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.db.models import Count, Q, Sum
 
 from crm.actors import Actor
+from crm.errors import InvalidInput
 from crm.filters import Narrowing
 from crm.listing import Listing, Position, Sort
 from leads.filters.fields import LeadFilters
@@ -53,6 +54,18 @@ class LeadList:
             descending=descending,
             texts=self.narrowing.texts,
         )
+
+    @classmethod
+    def for_work(cls, *, params: Mapping[str, str], actor: Actor) -> "LeadList":
+        """The list that work goes through. Raises InvalidInput for what is no filter.
+
+        A list on a page passes over what it does not know; here that would mean more leads than were asked for.
+        """
+        leads = cls(params=params, actor=actor)
+        unknown = leads.filters.unknown(params)
+        if unknown:
+            raise InvalidInput({name: ["There is no such filter."] for name in unknown})
+        return leads
 
     def ids_after(self, after: int, most: int) -> list[int]:
         """The ids of the list that are greater, in their order: how work goes through it, each row once."""

@@ -138,10 +138,7 @@ def _checked(selection: Selection, *, by: Actor) -> dict[str, Any]:
     if len(selection.ids) > MOST_IDS:
         raise InvalidInput({"lead_ids": [f"At most {MOST_IDS:,} ids; select more by filters."]})
     if selection.filters is not None:
-        unknown = LeadList(params=selection.filters, actor=by).filters.unknown(selection.filters)
-        if unknown:
-            # A list passes over what it does not know; here that would mean more leads than were asked for.
-            raise InvalidInput({name: ["There is no such filter."] for name in unknown})
+        LeadList.for_work(params=selection.filters, actor=by)
     newest = Lead.objects.aggregate(newest=Max("pk"))["newest"] or 0
     return {**selection.stored(), "newest": newest}
 
@@ -247,7 +244,7 @@ def _title(verb: str, params: Mapping[str, Any]) -> str:
 def _branches(selection: Selection, *, by: Actor) -> list[Any]:
     if selection.filters is None:
         return [leads_visible_to(by).filter(pk__in=set(selection.ids))]
-    return [branch.exclude(pk__in=selection.without) for branch in LeadList(params=selection.filters, actor=by).listing.narrowed()]
+    return [branch.exclude(pk__in=selection.without) for branch in LeadList.for_work(params=selection.filters, actor=by).listing.narrowed()]
 
 
 # --- doing it, a chunk at a time ---
@@ -262,7 +259,7 @@ def _next_ids(operation: Operation, actor: Actor) -> tuple[list[int], dict[str, 
         return ids, {"place": place + len(ids)}, place + len(ids) >= len(params["ids"])
     after = operation.cursor.get("after", 0)
     without = set(params["without"])
-    found = LeadList(params=params["filters"], actor=actor).ids_after(after, CHUNK_LEADS)
+    found = LeadList.for_work(params=params["filters"], actor=actor).ids_after(after, CHUNK_LEADS)
     ids = [pk for pk in found if pk <= params["newest"]]
     last = len(found) < CHUNK_LEADS or len(ids) < len(found)
     return [pk for pk in ids if pk not in without], {"after": ids[-1] if ids else after}, last

@@ -221,6 +221,7 @@ def test_filters_that_are_none_are_refused_where_leads_change(alice, tenant):
             lambda selection: bulk_delete(selection=selection, by=by),
             lambda selection: bulk_edit(selection=selection, updates={"industry": "x"}, by=by),
             lambda selection: preview_edit(selection=selection, updates={"industry": "x"}, by=by),
+            lambda selection: bulk.count_selected(selection=selection, by=by),
         ):
             with pytest.raises(InvalidInput) as refusal:
                 act(Selection(filters={"stauts": "lost"}))
