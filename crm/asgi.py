@@ -1,8 +1,30 @@
-"""The live-events process. It serves nothing but `/events/stream`; everything else is the web process's."""
+"""The live-events process: `/events/stream` and its health. Everything else is the web process's."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
-application = get_asgi_application()
+_django = get_asgi_application()
+
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402 -- Django first
+
+from crm.events.stream import PATH, Receive, Send, serve  # noqa: E402
+from crm.identity.authentication import session_of  # noqa: E402
+from crm.identity.middleware import SESSION_KEY  # noqa: E402
+
+
+def _who(key: str) -> tuple[int, int] | None:
+    """The user and tenant of a browser session that is signed in."""
+    session_id = SessionStore(key).get(SESSION_KEY)
+    session = session_of(session_id) if isinstance(session_id, int) else None
+    return (session.user_id, session.tenant_id) if session is not None else None
+
+
+async def application(scope: Any, receive: Receive, send: Send) -> None:
+    """Streams beside Django's own handler, which would keep a thread for each as long as it is open."""
+    if scope["type"] == "http" and scope["path"].rstrip("/") == PATH:
+        await serve(scope, receive, send, who=_who)
+    else:
+        await _django(scope, receive, send)  # type: ignore[arg-type]

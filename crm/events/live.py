@@ -12,8 +12,16 @@ from crm.tenancy.scope import current_tenant_id
 log = structlog.get_logger(__name__)
 
 
+CHANNELS = "live:"
+
+
 def channel(tenant_id: int) -> str:
-    return f"live:{tenant_id}"
+    return f"{CHANNELS}{tenant_id}"
+
+
+def tenant_of(name: str) -> int:
+    """The tenant of a channel."""
+    return int(name.removeprefix(CHANNELS))
 
 
 def announce(event: str, *, data: dict[str, Any] | None = None, user_id: int | None = None) -> None:

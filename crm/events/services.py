@@ -1,5 +1,6 @@
 """Deliver the outbox."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
@@ -8,41 +9,77 @@ from django.db import transaction
 from django.utils import timezone
 
 from crm.events import nudge
-from crm.events.bus import DELIVERY, UnknownSubscriber, subscriber_of
+from crm.events.bus import DELIVERY, UnknownSubscriber, subscriber_of, takes_many
 from crm.events.models import OutboxEntry
 from crm.tenancy.scope import tenant_scope
 
 log = structlog.get_logger(__name__)
 GIVE_UP_AFTER = 12
+# What is delivered at once to a subscriber of many: so many events, about so many ids.
+MOST_TOGETHER, MOST_VALUES = 200, 5000
 
 
 def deliver_outbox(*, limit: int = 5000) -> int:
     """Deliver what is due, oldest first, until nothing is left. Safe in any number of workers at once."""
     nudge.starting(DELIVERY)
     delivered = 0
-    while delivered < limit and deliver_next():
-        delivered += 1
+    while delivered < limit and (done := deliver_next()):
+        delivered += done
     return delivered
 
 
-def deliver_next() -> bool:
-    """Claim one entry, run its subscriber and delete the entry in one transaction. False when none is due.
+def deliver_next() -> int:
+    """Claim one entry, run its subscriber and delete the entry in one transaction. Answers how many were seen to; 0 when none is due.
 
-    A subscriber that raises is rolled back alone; the entry is tried again with back-off and given up, visibly, in the end.
+    A subscriber of many gets those beside it too. One that raises is rolled back alone; its entry is tried again with back-off
+    and given up, visibly, in the end; several entries are tried again one by one, at once.
     """
     with transaction.atomic():
         entry = OutboxEntry.objects.select_for_update(skip_locked=True).filter(next_try_at__lte=timezone.now()).order_by("id").first()
         if entry is None:
-            return False
+            return 0
+        entries = [entry, *_beside(entry)]
         try:
             with _scope_of(entry):
-                event, subscriber = subscriber_of(entry)
-                subscriber(event)
+                _deliver(entries)
         except Exception as error:
-            _postpone(entry, error)
+            if len(entries) == 1:
+                _postpone(entry, error)
+            else:
+                OutboxEntry.objects.filter(pk__in=[item.pk for item in entries]).update(attempts=1)
+                log.warning("deliveries_failed_together", delivery=str(entry), entries=len(entries), error=str(error))
         else:
-            entry.delete()
-    return True
+            OutboxEntry.objects.filter(pk__in=[item.pk for item in entries]).delete()
+    return len(entries)
+
+
+def _beside(entry: OutboxEntry) -> list[OutboxEntry]:
+    """Further due entries for the same subscriber and tenant that were not tried yet, as many as one transaction should hold."""
+    if not takes_many(entry) or entry.attempts:
+        return []
+    same = OutboxEntry.objects.select_for_update(skip_locked=True).filter(  # type: ignore[misc]
+        next_try_at__lte=timezone.now(), tenant_id=entry.tenant_id, event=entry.event, subscriber=entry.subscriber, attempts=0
+    )
+    taken, size = [], _size(entry)
+    for other in same.exclude(pk=entry.pk).order_by("id")[: MOST_TOGETHER - 1]:
+        size += _size(other)
+        if size > MOST_VALUES:
+            break
+        taken.append(other)
+    return taken
+
+
+def _size(entry: OutboxEntry) -> int:
+    """How many ids an event is about."""
+    return sum(len(value) for value in entry.payload.values() if isinstance(value, list)) or 1
+
+
+def _deliver(entries: Sequence[OutboxEntry]) -> None:
+    event, subscriber = subscriber_of(entries[0])
+    if takes_many(entries[0]):
+        subscriber([event, *(subscriber_of(entry)[0] for entry in entries[1:])])
+    else:
+        subscriber(event)
 
 
 def _scope_of(entry: OutboxEntry) -> AbstractContextManager[object]:

@@ -1,62 +1,96 @@
-"""Server-sent events, served by their own small ASGI process. The stream holds no database connection and no scope."""
+"""Server-sent events, served by their own small ASGI process. An open stream holds no thread, no database connection and no scope."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import cookies
+from typing import Any
 
-import redis.asyncio
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from crm.events.live import channel
+from crm.events.hub import hub
 
+PATH = "/events/stream"
 HEARTBEAT = 20.0
 # A stream ends by itself; the browser reconnects and is checked again, so a session that was ended does not listen on.
 LIFETIME = 600.0
+# When the process comes back, all open pages come at once; each check needs a database connection.
+_door = ThreadPoolExecutor(4, thread_name_prefix="stream-door")
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+# Who a browser session's key stands for: user and tenant, or nobody.
+Who = Callable[[str], tuple[int, int] | None]
 
 
-async def stream(request: HttpRequest) -> HttpResponse:
+async def serve(scope: Mapping[str, Any], receive: Receive, send: Send, *, who: Who) -> None:
     """The signed-in user's live events. Other origins than the site's own get no credentials."""
-    user = await sync_to_async(_signed_in, thread_sensitive=True)(request)
-    if user is None:
-        response: HttpResponse | StreamingHttpResponse = HttpResponse(status=401)
-    else:
-        response = StreamingHttpResponse(_events(*user), content_type="text/event-stream")
-        response["X-Accel-Buffering"] = "no"
-    response["Cache-Control"] = "no-store"
-    origin = request.headers.get("Origin", "")
-    if origin and origin.split("://", 1)[-1].rsplit(":", 1)[0] == request.get_host().rsplit(":", 1)[0]:
-        response["Access-Control-Allow-Origin"] = origin
-        response["Access-Control-Allow-Credentials"] = "true"
-        response["Vary"] = "Origin"
-    return response  # type: ignore[return-value]
-
-
-def _signed_in(request: HttpRequest) -> tuple[int, int] | None:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    found = await asyncio.get_running_loop().run_in_executor(_door, _checked, who, headers.get("cookie", ""))
+    answered = [(b"cache-control", b"no-store"), *_shared_with(headers)]
+    if found is None or scope["method"] != "GET":
+        await send({"type": "http.response.start", "status": 401 if found is None else 405, "headers": answered})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    answered += [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": answered})
+    sending, leaving = asyncio.create_task(_send_all(*found, send)), asyncio.create_task(_gone(receive))
     try:
-        user = request.user
-        return (user.pk, user.tenant_id) if user.is_authenticated and user.tenant_id else None  # type: ignore[union-attr]
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send_all(user_id: int, tenant_id: int, send: Send) -> None:
+    async for chunk in events_of(user_id, tenant_id):
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the browser is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _shared_with(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """What lets the pages listen, which are served on another port."""
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    if not origin or origin.split("://", 1)[-1].rsplit(":", 1)[0] != host.rsplit(":", 1)[0]:
+        return []
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _checked(who: Who, sent: str) -> tuple[int, int] | None:
+    jar: cookies.SimpleCookie = cookies.SimpleCookie()
+    try:
+        jar.load(sent)
+        key = jar.get(settings.SESSION_COOKIE_NAME)
+        return who(key.value) if key is not None else None
+    except cookies.CookieError:
+        return None
     finally:
         connections.close_all()
 
 
-async def _events(user_id: int, tenant_id: int) -> AsyncIterator[bytes]:
-    source = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    listener = source.pubsub(ignore_subscribe_messages=True)
+async def events_of(user_id: int, tenant_id: int) -> AsyncIterator[bytes]:
+    """What one person's stream says, until its time is up."""
     deadline = asyncio.get_running_loop().time() + LIFETIME
-    try:
-        await listener.subscribe(channel(tenant_id))
+    async with hub().stream(tenant_id) as queue:
         yield b"retry: 3000\n\n"
         while asyncio.get_running_loop().time() < deadline:
-            message = await listener.get_message(timeout=HEARTBEAT)
-            if message is None:
+            try:
+                message = await asyncio.wait_for(queue.get(), HEARTBEAT)
+            except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            content = json.loads(message["data"])
-            if content["user_id"] in (None, user_id):
-                yield f"data: {json.dumps({'event': content['event'], 'data': content['data']})}\n\n".encode()
-    finally:
-        await listener.aclose()
-        await source.aclose()
+            if message["user_id"] in (None, user_id):
+                yield f"data: {json.dumps({'event': message['event'], 'data': message['data']})}\n\n".encode()

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from crm.events.bus import subscribe
-from crm.identity.api import people, sessions, signing, tenants
+from crm.identity.api import hours, people, sessions, signing, tenants
 from crm.identity.enums import RoleCode
 from crm.identity.events import PasswordResetAsked, RegistrationCodeAsked, UserInvited
 from crm.identity.roles import grant
@@ -58,6 +58,10 @@ _API = {
     "users/teams/{id}": people.TeamView,
     "users/teams/{id}/members": people.TeamMembersView,
     "users/teams/{id}/members/{user_id}": people.TeamMemberView,
+    "settings/hours/teams/{id}": hours.TeamHoursView,
+    "settings/hours/users/{id}": hours.UserHoursView,
+    "settings/holidays": hours.HolidaysView,
+    "settings/holidays/{id}": hours.HolidayView,
     "roles": people.RolesView,
     "roles/permissions": people.PermissionsView,
     "roles/{id}": people.RoleView,
@@ -89,6 +93,14 @@ for _page in (
         group=_COMPANY,
         capability="tenancy.view_tenant",
         description=_("Name, region, currency, time zone and working hours."),
+    ),
+    SettingsPage(
+        label=_("Working hours"),
+        url="/settings/hours",
+        icon="clock",
+        group=_COMPANY,
+        capability="identity.view_team",
+        description=_("Hours of teams and people, and holidays."),
     ),
     SettingsPage(
         label=_("Users"),

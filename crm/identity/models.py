@@ -68,6 +68,7 @@ class User(AbstractBaseUser):
     is_platform_staff = models.BooleanField(_("platform staff"), default=False, help_text=_("Runs this install; may name any tenant."))
     rate_class = models.CharField(_("rate class"), max_length=10, choices=RateClass, default=RateClass.STANDARD)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, help_text=_("Empty: the tenant's."))
+    working_hours = models.JSONField(_("working hours"), default=dict, blank=True, help_text=_("Empty: the tenant's."))
     theme = models.CharField(_("theme"), max_length=5, blank=True, choices=[("", _("System")), ("light", _("Light")), ("dark", _("Dark"))])
     failed_sign_ins = models.PositiveIntegerField(default=0, editable=False)
     locked_until = models.DateTimeField(null=True, editable=False)
@@ -141,6 +142,8 @@ class Team(TenantOwned):
     name = models.CharField(_("name"), max_length=80)
     description = models.CharField(_("description"), max_length=200, blank=True)
     manager = TenantForeignKey(User, models.SET_NULL, verbose_name=_("manager"), null=True, blank=True, related_name="managed_teams")
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True, help_text=_("Empty: the tenant's."))
+    working_hours = models.JSONField(_("working hours"), default=dict, blank=True, help_text=_("Empty: the tenant's."))
     members = models.ManyToManyField(User, through="TeamMember", related_name="teams")
 
     class Meta:
@@ -161,6 +164,22 @@ class TeamMember(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team}"
+
+
+@track()
+class Holiday(TenantOwned):
+    """A day on which nobody works: of the whole tenant, or of one team."""
+
+    date = models.DateField(_("day"))
+    name = models.CharField(_("name"), max_length=80)
+    team = TenantForeignKey(Team, models.CASCADE, verbose_name=_("team"), null=True, blank=True, related_name="holidays")
+
+    class Meta:
+        ordering = ["date", "id"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "date", "team"], nulls_distinct=False, name="identity_holiday_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.date})"
 
 
 @track()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.identity.pages import own, people, signing, tenant
+from crm.identity.pages import hours, own, people, signing, tenant
 
 app_name = "identity"
 urlpatterns = [
@@ -21,6 +21,10 @@ urlpatterns = [
     path("settings/sessions/others/end", own.EndOthersPage.as_view(), name="end-other-sessions"),
     path("settings/sessions/<int:id>/end", own.EndSessionPage.as_view(), name="end-session"),
     path("settings/tenant", tenant.TenantPage.as_view(), name="tenant"),
+    path("settings/hours", hours.HoursPage.as_view(), name="hours"),
+    path("settings/hours/teams/<int:id>", hours.TeamHoursPage.as_view(), name="team-hours"),
+    path("settings/hours/users/<int:id>", hours.UserHoursPage.as_view(), name="user-hours"),
+    path("settings/hours/holidays/<int:id>/remove", hours.RemoveHolidayPage.as_view(), name="remove-holiday"),
     path("settings/users", people.UsersPage.as_view(), name="users"),
     path("settings/users/<int:id>", people.UserPage.as_view(), name="user"),
     path("settings/users/<int:id>/change", people.ChangeUserPage.as_view(), name="change-user"),

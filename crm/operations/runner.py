@@ -16,9 +16,11 @@ from django.utils import timezone
 from crm.actors import Actor, Door
 from crm.errors import DomainError, is_out_of_space
 from crm.events import live, nudge
+from crm.events.bus import publish
 from crm.identity.models import User
 from crm.identity.selectors import actor_for
 from crm.operations.enums import RowOutcome, State
+from crm.operations.events import OperationEnded
 from crm.operations.models import Claim, Operation, OperationRow
 from crm.tenancy.scope import act_as, tenant_scope
 
@@ -217,6 +219,8 @@ def _record(operation: Operation, chunk: Chunk) -> None:
         operation.finished_at = timezone.now()
         Claim.objects.filter(operation_id=operation.pk).delete()
     operation.save()
+    if chunk.finished:
+        publish(OperationEnded(operation_id=operation.pk, seconds=(timezone.now() - operation.created_at).total_seconds()))
 
 
 def _fail(tenant_id: int, operation_id: int, message: str) -> None:
@@ -224,8 +228,11 @@ def _fail(tenant_id: int, operation_id: int, message: str) -> None:
         failed = Operation.objects.filter(pk=operation_id).exclude(state__in=[State.DONE, State.CANCELLED])
         failed.update(state=State.FAILED, error=message, finished_at=timezone.now())
         Claim.objects.filter(operation_id=operation_id).delete()
-        owner_id = Operation.objects.values_list("created_by_id", flat=True).get(pk=operation_id)
-        live.announce("operation.progress", data={"id": operation_id, "state": State.FAILED.value, "percent": None}, user_id=owner_id)
+        operation = Operation.objects.get(pk=operation_id)
+        told = {"id": operation_id, "state": State.FAILED.value, "percent": None}
+        live.announce("operation.progress", data=told, user_id=operation.created_by_id)
+        waited = (timezone.now() - operation.created_at).total_seconds()
+        publish(OperationEnded(operation_id=operation_id, seconds=waited, failed=True))
 
 
 def sweep() -> int:

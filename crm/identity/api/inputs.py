@@ -186,14 +186,17 @@ class ApiKeyIn(InputSerializer):
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
+def week_field(**options: Any) -> serializers.DictField:
+    """Working hours as they are stored: opening and closing time per weekday."""
+    clock = serializers.RegexField(r"^([01]\d|2[0-3]):[0-5]\d\Z")
+    span = serializers.ListField(child=clock, min_length=2, max_length=2)
+    return serializers.DictField(child=span, help_text='Per weekday, 0 = Monday: {"0": ["09:00", "17:00"]}.', **options)
+
+
 class TenantIn(InputSerializer):
     display_name = text_field(150)
     region = serializers.CharField(max_length=2, required=False)
     time_zone = serializers.CharField(max_length=64, required=False)
     currency = serializers.CharField(max_length=3, required=False)
-    working_hours = serializers.DictField(
-        child=serializers.ListField(child=serializers.RegexField(r"^([01]\d|2[0-3]):[0-5]\d\Z"), min_length=2, max_length=2),
-        required=False,
-        help_text='Per weekday, 0 = Monday: {"0": ["09:00", "17:00"]}.',
-    )
+    working_hours = week_field(required=False)
     open_form = serializers.BooleanField(required=False)

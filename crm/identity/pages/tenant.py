@@ -14,11 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.errors import Forbidden
 from crm.identity.pages.own import time_zones
+from crm.identity.pages.week import WeekForm
 from crm.identity.services.tenants import update_tenant
 from crm.tenancy.models import Tenant
 from crm.web.settings_pages import SettingsFormPage
-
-DAYS = [_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday")]
 
 
 @cache
@@ -39,14 +38,7 @@ def currencies(language: str) -> list[tuple[str, str]]:
     ]
 
 
-class TimeInput(forms.TimeInput):
-    input_type = "time"
-
-    def __init__(self) -> None:
-        super().__init__(format="%H:%M")
-
-
-class TenantForm(forms.Form):
+class TenantForm(WeekForm):
     display_name = forms.CharField(label=_("Name"), max_length=150, help_text=_("Shown on every page and in invitations."))
     region = forms.ChoiceField(label=_("Country"), help_text=_("Phone numbers without a country code are read as this country's."))
     time_zone = forms.ChoiceField(label=_("Time zone"), choices=[(name, name.replace("_", " ")) for name in time_zones()])
@@ -59,12 +51,8 @@ class TenantForm(forms.Form):
     )
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
-        hours = tenant.working_hours or {}
         initial: dict[str, Any] = {name: getattr(tenant, name) for name in ("region", "time_zone", "currency", "open_form")}
         initial["display_name"] = str(tenant)
-        for day in range(7):
-            opens, closes = hours.get(str(day), ["09:00", "18:00"])
-            initial |= {f"open_{day}": str(day) in hours, f"from_{day}": opens, f"to_{day}": closes}
         super().__init__(*args, initial=initial, **kwargs)
         language = to_locale(get_language() or "en")
         self.fields["region"].choices = regions(language)  # type: ignore[attr-defined]
@@ -72,29 +60,7 @@ class TenantForm(forms.Form):
         zone_names = dict(self.fields["time_zone"].choices)  # type: ignore[attr-defined]
         if tenant.time_zone not in zone_names:
             self.fields["time_zone"].choices = [(tenant.time_zone, tenant.time_zone), *self.fields["time_zone"].choices]  # type: ignore[attr-defined]
-        for day, label in enumerate(DAYS):
-            self.fields[f"open_{day}"] = forms.BooleanField(label=label, required=False)
-            self.fields[f"from_{day}"] = forms.TimeField(label=_("%s from") % label, required=False, widget=TimeInput())
-            self.fields[f"to_{day}"] = forms.TimeField(label=_("%s to") % label, required=False, widget=TimeInput())
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        for day, label in enumerate(DAYS):
-            opens, closes = data.get(f"from_{day}"), data.get(f"to_{day}")
-            if data.get(f"open_{day}") and not (opens and closes and opens < closes):
-                self.add_error(f"to_{day}", _("%s: give opening and closing time; closing must come after opening.") % label)
-        return data
-
-    def hours(self) -> dict[str, list[str]]:
-        data = self.cleaned_data
-        return {str(day): [f"{data[f'from_{day}']:%H:%M}", f"{data[f'to_{day}']:%H:%M}"] for day in range(7) if data[f"open_{day}"]}
-
-    def days(self) -> list[dict[str, Any]]:
-        """The fields of the week, a row a day."""
-        return [
-            {"label": label, "open": self[f"open_{day}"], "from": self[f"from_{day}"], "to": self[f"to_{day}"]}
-            for day, label in enumerate(DAYS)
-        ]
+        self.add_week(tenant.working_hours or {})
 
 
 class TenantPage(SettingsFormPage):

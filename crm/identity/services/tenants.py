@@ -12,6 +12,7 @@ from crm.actors import Actor
 from crm.errors import DomainError, InvalidInput
 from crm.identity.enums import RoleCode
 from crm.identity.models import Role
+from crm.identity.services.hours import hours_problems
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
 
@@ -63,7 +64,7 @@ def update_tenant(*, tenant: Tenant, data: dict[str, Any], by: Actor) -> Tenant:
     if "currency" in data and data["currency"] not in list_currencies():
         problems["currency"] = ["Not a currency code such as USD."]
     if "working_hours" in data:
-        problems.update(_working_hours_problems(data["working_hours"]))
+        problems.update(hours_problems(data["working_hours"]))
     if problems:
         raise InvalidInput(problems)
     for name in EDITABLE:
@@ -71,20 +72,3 @@ def update_tenant(*, tenant: Tenant, data: dict[str, Any], by: Actor) -> Tenant:
             setattr(tenant, name, data[name])
     tenant.save()
     return tenant
-
-
-def _working_hours_problems(hours: Any) -> dict[str, list[str]]:
-    well_formed = isinstance(hours, dict) and all(
-        day in "0123456"
-        and len(day) == 1
-        and isinstance(span, list)
-        and len(span) == 2
-        and all(isinstance(end, str) for end in span)
-        and span[0] < span[1]
-        for day, span in hours.items()
-    )
-    return (
-        {}
-        if well_formed
-        else {"working_hours": ["Give opening and closing time per weekday, 0 = Monday; closing must come after opening."]}
-    )

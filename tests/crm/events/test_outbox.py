@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from crm.events import bus, live, nudge, services
-from crm.events.bus import DELIVERY, Event, publish, subscribe, subscriber_of
+from crm.events.bus import DELIVERY, Event, publish, subscribe, subscribe_to_many, subscriber_of
 from crm.events.models import OutboxEntry
 from crm.events.services import GIVE_UP_AFTER, deliver_next, deliver_outbox
 from crm.tenancy.scope import NoTenantOpen, current_scope, tenant_scope
@@ -46,6 +46,7 @@ def subscribers(monkeypatch):
         monkeypatch.setattr(
             bus, registry, type(getattr(bus, registry))(getattr(bus, registry)) if registry == "_events" else _empty(registry)
         )
+    monkeypatch.setattr(bus, "_of_many", set())
     return bus
 
 
@@ -252,6 +253,59 @@ def test_delivery_stops_at_its_limit(tenant, subscribers):
         for _ in range(3):
             publish(KettleBoiled())
     assert (deliver_outbox(limit=2), deliver_outbox(limit=2)) == (2, 1)
+
+
+# --- many at once ---
+
+
+def note_many(events: list[KettleBoiled]) -> None:
+    taken.append(([event.note for event in events], current_scope().tenant_id))
+
+
+def fail_on_the_third(events: list[KettleBoiled]) -> None:
+    for event in events:
+        Tag.objects.create(name=event.note)
+    if any(event.note == "3" for event in events):
+        raise RuntimeError("not the third")
+
+
+def publish_each(tenant, *notes, **values):
+    with tenant_scope(tenant.pk):
+        for note in notes:
+            publish(KettleBoiled(note=str(note), **values))
+
+
+def test_subscriber_of_many_is_given_what_waits_at_once_and_by_tenant(tenant, subscribers):
+    subscribe_to_many(KettleBoiled, note_many)
+    subscribe(KettleBoiled, note_down)
+    other = make_tenant()
+    publish_each(tenant, 1, 2)
+    publish_each(other, 3)
+    publish_each(tenant, 4)
+    assert deliver_outbox() == 8
+    together = [entry for entry in taken if isinstance(entry[0], list)]
+    assert together == [(["1", "2", "4"], tenant.pk), (["3"], other.pk)]
+    assert len(taken) - len(together) == 4
+    assert due() == []
+
+
+def test_no_more_is_delivered_at_once_than_one_transaction_should_hold(tenant, subscribers, monkeypatch):
+    monkeypatch.setattr(services, "MOST_VALUES", 5)
+    subscribe_to_many(KettleBoiled, note_many)
+    publish_each(tenant, 1, 2, 3, litres=(1, 2))
+    deliver_outbox()
+    assert [entry[0] for entry in taken] == [["1", "2"], ["3"]]
+
+
+def test_what_fails_together_is_tried_one_by_one_at_once(tenant, subscribers):
+    subscribe_to_many(KettleBoiled, fail_on_the_third)
+    publish_each(tenant, 1, 2, 3, 4)
+    deliver_outbox()
+    with inside(tenant.pk):
+        assert sorted(Tag.objects.values_list("name", flat=True)) == ["1", "2", "4"]
+    (left,) = due()
+    assert (left.payload["note"], left.attempts) == ("3", 2)
+    assert "not the third" in left.last_error
 
 
 # --- at once, and killed ---

@@ -125,7 +125,7 @@ def test_users_page_costs_the_same_for_any_number(pages, admin, tenant, more, dj
     for _ in range(more):
         make_user(tenant)
     client = pages(admin)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         client.get("/settings/users")
 
 
