@@ -25,11 +25,17 @@ function start(toast) {
   run();
 }
 
-export function toast({ text, level = "info", undo = "" }) {
+export function toast({ text, level = "info", undo = "", url = "" }) {
   const template = one(`#toast-${level}`) || one("#toast-info");
   if (!template || !region) return;
   const node = template.content.firstElementChild.cloneNode(true);
-  one(".text", node).textContent = text;
+  const place = one(".text", node);
+  if (url.startsWith("/") && !url.startsWith("//")) {
+    const link = document.createElement("a");
+    link.href = url;
+    link.textContent = text;
+    place.replaceChildren(link);
+  } else place.textContent = text;
   const form = one("form", node);
   if (form && undo) form.action = undo;
   else form?.remove();
@@ -38,6 +44,7 @@ export function toast({ text, level = "info", undo = "" }) {
 }
 
 on("click", "[data-toast-close]", (event, button) => leave(button.closest("[data-toast]")));
+document.body.addEventListener("live:notification.made", ({ detail }) => { if (!document.hidden && detail.title) toast({ text: detail.title, url: detail.url }); });
 document.addEventListener("toast", (event) => toast(event.detail.value ?? event.detail));
 if (region) {
   all("[data-toast]", region).forEach(start);
