@@ -1,10 +1,12 @@
 """Search as typed: names, companies, addresses, phones in any notation, tags, notes."""
 
 import pytest
+from django.db import connection
 
+from crm.tenancy.models import Tenant
 from leads.filters import LeadList, search_query
 from leads.services.counts import flush_search
-from tests.factories import acting, make_lead
+from tests.factories import acting, inside, make_lead
 
 
 @pytest.fixture
@@ -84,3 +86,31 @@ def test_new_words_are_found_before_and_after_they_are_sorted_in(tenant, alice, 
     for _ in range(2):
         assert [row["id"] for row in api(alice).get("/api/leads?search=quetzal").json()["data"]["leads"]] == [lead.pk]
         flush_search()
+
+
+# --- what is collected, and what is met on the walk ---
+
+
+def collected(tenant: Tenant, query: str, most: int) -> list[int] | None:
+    with inside(tenant.pk), connection.cursor() as cursor:
+        cursor.execute("SELECT leads_search_ids(%s::tsquery, %s)", [query, most])
+        found: list[int] | None = cursor.fetchone()[0]
+        return found
+
+
+def test_few_leads_are_collected_and_more_than_asked_for_are_not(tenant):
+    ids = {make_lead(tenant, first_name="Olga").pk for _ in range(4)}
+    for _ in range(4):
+        make_lead(tenant)
+    assert set(collected(tenant, "'olga':*", 4) or ()) == ids
+    assert collected(tenant, "'olga':*", 3) is None
+    assert collected(tenant, "'nobody':*", 3) == []
+
+
+def test_what_many_of_a_tenants_own_leads_hold_is_left_to_the_walk_whatever_others_have(tenant, next_door):
+    for number in range(60):
+        make_lead(tenant, first_name="Olga", last_name="Brandt" if number == 7 else "Adams")
+        make_lead(next_door)
+    assert collected(tenant, "'olga':* & 'adams':*", 20) is None
+    assert len(collected(tenant, "'olga':* & 'brandt':*", 20) or ()) == 1
+    assert collected(next_door, "'olga':*", 20) == []
