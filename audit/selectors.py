@@ -67,6 +67,39 @@ def history_of(record: Model, *, most: int = 50) -> list[Change]:
     return [_change(model, row, changed, names) for row, changed in steps]
 
 
+def changes_told(record: Model, rows: Sequence[Any], *, consecutive: bool = False, latest: bool = False) -> list[Change]:
+    """The changes that some history rows of a record stand for, newest first. Rows that made no difference tell nothing.
+
+    `consecutive` rows have no others between them, so that each leads to the one before it in the list; of the `latest`, the
+    first led to the record as it is.
+    """
+    model = type(record)
+    history = tracked_models()[model]
+    after = {} if consecutive else _following_rows(model, rows)
+    steps = []
+    following: Any = record
+    if rows and consecutive and not latest:
+        following = history._default_manager.filter(pgh_obj_id=record.pk, pgh_id__gt=rows[0].pgh_id).order_by("pgh_id").first() or record
+    for row in rows:
+        changed = tuple(_differences(history, row, following if consecutive else after.get(row.pgh_id, record)))
+        if row.pgh_label == "deleted":
+            changed = ()
+        if changed or row.pgh_label == "deleted":
+            steps.append((row, changed))
+        following = row
+    names = _names_of(model, steps)
+    return [_change(model, row, changed, names) for row, changed in steps]
+
+
+def told_columns(model: type[Model]) -> list[str]:
+    """The columns whose changes the history of a model tells."""
+    return [
+        item.attname
+        for item in tracked_models()[model]._meta.concrete_fields
+        if not item.name.startswith("pgh_") and item.name not in _QUIET
+    ]
+
+
 def _differences(history: type[Model], before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
     for item in history._meta.concrete_fields:
         if item.name.startswith("pgh_") or item.name in _QUIET:

@@ -1,6 +1,8 @@
 """What duplicates do when leads come, change and go: one refresh for all leads of an event."""
 
-from crm.events.bus import subscribe
+from collections.abc import Iterable, Sequence
+
+from crm.events.bus import subscribe, subscribe_to_many
 from crm.tenancy.scope import current_tenant_id
 from duplicates.selectors import configuration
 from duplicates.services.checking import refresh_leads
@@ -12,14 +14,24 @@ from leads.events import LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsPurged,
 _ALSO_READ = {"name", "website", "email"}
 
 
-def refresh_captured(event: LeadsCaptured) -> None:
-    refresh_leads(lead_ids=event.lead_ids, by=scanned_by(current_tenant_id()))
+def refresh_captured(events: Sequence[LeadsCaptured]) -> None:
+    _refresh(pk for event in events for pk in event.lead_ids)
 
 
-def refresh_changed(event: LeadsChanged) -> None:
-    compared = {item.name.partition(":")[0].replace("custom", "custom_fields") for item in configuration().fields}
-    if not event.fields or {field.partition(":")[0].partition(".")[0] for field in event.fields} & (compared | _ALSO_READ):
-        refresh_leads(lead_ids=event.lead_ids, by=scanned_by(current_tenant_id()))
+def refresh_changed(events: Sequence[LeadsChanged]) -> None:
+    compared = {item.name.partition(":")[0].replace("custom", "custom_fields") for item in configuration().fields} | _ALSO_READ
+    touching = (event for event in events if not event.fields or {_bare(field) for field in event.fields} & compared)
+    _refresh(pk for event in touching for pk in event.lead_ids)
+
+
+def _bare(field: str) -> str:
+    return field.partition(":")[0].partition(".")[0]
+
+
+def _refresh(lead_ids: Iterable[int]) -> None:
+    ids = tuple(dict.fromkeys(lead_ids))
+    if ids:
+        refresh_leads(lead_ids=ids, by=scanned_by(current_tenant_id()))
 
 
 def refresh_deleted(event: LeadsDeleted) -> None:
@@ -35,8 +47,8 @@ def forget_purged(event: LeadsPurged) -> None:
     mend_groups(by=scanned_by(current_tenant_id()))
 
 
-subscribe(LeadsCaptured, refresh_captured)
-subscribe(LeadsChanged, refresh_changed)
+subscribe_to_many(LeadsCaptured, refresh_captured)
+subscribe_to_many(LeadsChanged, refresh_changed)
 subscribe(LeadsDeleted, refresh_deleted)
 subscribe(LeadsRestored, refresh_restored)
 subscribe(LeadsPurged, forget_purged)

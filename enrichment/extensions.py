@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.events.bus import subscribe
+from crm.events.bus import subscribe_to_many
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.identity.services.tenants import tenant_setup
@@ -49,7 +49,7 @@ provider_kinds.add(
 if set_up_providers not in tenant_setup:
     tenant_setup.append(set_up_providers)
 
-subscribe(LeadsCaptured, enrich_captured)
+subscribe_to_many(LeadsCaptured, enrich_captured)
 kind(bulk.KIND, bulk.enrich_chunk, undoable=True, links=bulk.links)
 
 bulk_actions.add("leads", BulkAction(label=_("Enrich"), icon="sparkles", url="/leads/enrich", capability=permissions.ENRICH))

@@ -1,8 +1,9 @@
 """Refusals of leads."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from crm.errors import DomainError
+from crm.errors import DomainError, InvalidInput
 
 
 class DuplicateLead(DomainError):
@@ -21,6 +22,20 @@ class InvalidTransition(DomainError):
             f"A lead cannot move from '{current}' to '{wanted}'.",
             field="status",
             details={"current": current, "requested": wanted, "allowed": allowed},
+        )
+
+
+class RequiredForMove(InvalidInput):
+    """A move asks for fields, or for a reason, that are not there. The problems are named by field."""
+
+    code = "REQUIRED_FOR_MOVE"
+
+    def __init__(self, *, target: str, fields: Sequence[str]) -> None:
+        super().__init__(
+            {
+                name: [f"Give a reason to move the lead to {target}." if name == "reason" else f"Needed to move the lead to {target}."]
+                for name in fields
+            }
         )
 
 

@@ -37,17 +37,15 @@ class LeadsChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeadStatusChanged(Event):
-    """A lead moved from one status to another."""
+class LeadsMoved(Event):
+    """Leads went from one status to another: all of them from the same to the same."""
 
     name = "lead.status_changed"
     live = True
-    lead_id: int
+    lead_ids: tuple[int, ...]
     from_status: int
     to_status: int
     rules_skipped: bool = False
-    notes: str = ""
-    next_action_required: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,13 @@ from crm.registry import (
     undo_participants,
 )
 from crm.rest.routing import route
+from crm.timeline import timeline_sources
 from customobjects.selectors import extend_model
 from leads import permissions, receivers
 from leads.api import bulk as bulk_views
 from leads.api import exports as export_views
 from leads.api import imports as import_views
+from leads.api import statuses as status_views
 from leads.api import views
 from leads.events import LeadsCaptured, LeadsChanged, LeadsRestored
 from leads.pages.exports import export_section
@@ -39,6 +41,7 @@ from leads.pages.palette import find_leads
 from leads.services import bulk, exports, imports, undo
 from leads.services.custom_fields import hidden_in_rows, refuse_taken_values, visible_state
 from leads.services.drafts import RECORDS
+from leads.services.timeline import SOURCES
 from leads.services.vocabularies import set_up_statuses
 
 _ALL = (RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -54,8 +57,10 @@ for _name in (permissions.ASSIGN, permissions.IMPORT, permissions.EXPORT, permis
 grant(permissions.HARD_DELETE)
 grant(permissions.CONFIGURE)
 
-navigation.add("main", NavItem(label=_("Today"), url="/", icon="sun", key="g t"), order=10)
 navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
+navigation.add(
+    "main", NavItem(label=_("Pipeline"), url="/pipeline", icon="square-kanban", key="g p", capability=permissions.VIEW), order=30
+)
 saveable_lists.add(
     "main",
     SaveableList(name="leads", label=_("Leads"), url="/leads", icon="list-filter", capability=permissions.VIEW, seen_by=visible_state),
@@ -69,6 +74,17 @@ settings_pages.add(
         group=_("Leads"),
         capability=permissions.FORMS,
         description=_("Web forms, their keys and the snippet for your site"),
+    ),
+)
+settings_pages.add(
+    "main",
+    SettingsPage(
+        label=_("Stages"),
+        url="/settings/statuses",
+        icon="workflow",
+        group=_("Leads"),
+        capability=permissions.CONFIGURE,
+        description=_("The stages of leads, the moves between them, and what a move asks for"),
     ),
 )
 search_sources.add("main", SearchSource(label=_("Leads"), find=find_leads), order=10)
@@ -91,6 +107,10 @@ route("imports", import_views.ImportsView.as_view(), name="imports")
 route("imports/{id}", import_views.ImportView.as_view(), name="import")
 route("imports/{id}/check", import_views.ImportCheckView.as_view(), name="import-check")
 route("imports/{id}/run", import_views.ImportRunView.as_view(), name="import-run")
+route("settings/statuses", status_views.StatusesView.as_view(), name="statuses")
+route("settings/statuses/{id}", status_views.StatusView.as_view(), name="status")
+route("settings/transitions", status_views.TransitionsView.as_view(), name="transitions")
+route("settings/transitions/{id}", status_views.TransitionView.as_view(), name="transition")
 route("leads/{id}", views.LeadView.as_view(), name="lead")
 
 undo_participants.add(
@@ -118,6 +138,9 @@ kind(exports.KIND, exports.export_chunk, labels={"created": _("Rows written")})
 for _kind in (imports.KIND, imports.CHECK_KIND, bulk.EDIT):
     hidden_columns.add(_kind, hidden_in_rows)
 sections.add("operations.Operation", Section(name="leads-export", build=export_section, template="leads/export_section.html"), order=10)
+
+for _source in SOURCES:
+    timeline_sources.add("leads.Lead", _source, order=_source.order)
 
 extend_model(RECORDS, name=_("Leads"))
 guards.add(RECORDS, refuse_taken_values)

@@ -43,10 +43,18 @@ class LeadStatus(TenantOwned):
 
 @track()
 class LeadTransition(TenantOwned):
-    """A move between statuses that the team allows."""
+    """A move between statuses that the team allows, and what it asks for: fields that must be filled, and a reason."""
 
     source = TenantForeignKey(LeadStatus, models.CASCADE, related_name="ways_out", verbose_name=_("from"))
     target = TenantForeignKey(LeadStatus, models.CASCADE, related_name="ways_in", verbose_name=_("to"))
+    required_fields = ArrayField(
+        models.CharField(max_length=80),
+        verbose_name=_("required fields"),
+        default=list,
+        blank=True,
+        help_text=_("Fields of the lead, such as company, or custom fields as cf_budget."),
+    )
+    needs_reason = models.BooleanField(_("needs a reason"), default=False)
 
     class Meta:
         ordering = ["source", "target"]

@@ -89,7 +89,7 @@ def leads_in_order(ids: Sequence[int]) -> list[Lead]:
 LIST_COLUMNS = (
     "id", "tenant_id", "first_name", "last_name", "company", "email", "phone", "title", "industry", "company_size", "lost_reason", "priority",
     "lead_source", "platform_key", "score", "quality_grade", "lifecycle_stage", "conversion_probability", "tags", "owner_id", "created_at",
-    "updated_at", "last_contact_at", "next_follow_up_at", "deleted_at", "status__code", "status__label", "status__category",
+    "updated_at", "status_changed_at", "last_contact_at", "next_follow_up_at", "deleted_at", "status__code", "status__label", "status__category",
     "owner__first_name", "owner__last_name",
 )  # fmt: skip
 _LIST_FROM = """
@@ -135,14 +135,6 @@ def name_of(row: Mapping[str, Any]) -> str:
 def owner_name_of(row: Mapping[str, Any]) -> str:
     """The owner's name of a row that has an owner."""
     return f"{row['owner__first_name']} {row['owner__last_name']}".strip()
-
-
-def due_leads(actor: Actor, *, since: datetime | None = None, before: datetime, most: int) -> list[dict[str, Any]]:
-    """The actor's own open leads with a follow-up in a span of time, the more important first, then the earlier."""
-    leads = Lead.objects.live().filter(owner_id=actor.user_id, next_follow_up_at__lt=before, status_id__in=open_status_ids())
-    if since is not None:
-        leads = leads.filter(next_follow_up_at__gte=since)
-    return rows_in_order(list(leads.order_by("-priority", "next_follow_up_at", "pk").values_list("pk", flat=True)[:most]))
 
 
 def fresh_leads(actor: Actor, *, since: datetime, most: int) -> list[dict[str, Any]]:
@@ -215,11 +207,22 @@ def next_statuses(status: LeadStatus) -> list[LeadStatus]:
 
 
 def is_allowed(source: LeadStatus, target: LeadStatus) -> bool:
-    """Whether the rules allow a move; all of them are read once for the work in progress."""
+    """Whether the rules allow a move."""
+    return move_between(source, target) is not None
+
+
+def move_between(source: LeadStatus, target: LeadStatus) -> LeadTransition | None:
+    """The allowed move from one status to another; all of them are read once for the work in progress."""
     memo = current_scope().memo
     if "leads.moves" not in memo:
-        memo["leads.moves"] = set(LeadTransition.objects.values_list("source_id", "target_id"))
-    return (source.pk, target.pk) in memo["leads.moves"]
+        memo["leads.moves"] = {(move.source_id, move.target_id): move for move in LeadTransition.objects.all()}
+    move: LeadTransition | None = memo["leads.moves"].get((source.pk, target.pk))
+    return move
+
+
+def moves_from(status: LeadStatus) -> list[LeadStatus]:
+    """The statuses that the rules allow next, of those in use, from what was read once."""
+    return [target for target in vocabulary().statuses if is_allowed(status, target)]
 
 
 _HOP = """

@@ -1,12 +1,13 @@
 from django.urls import include, path
 
-from leads.pages import bulk, conditions, detail, exports, forms, imports, listing, sources, today
+from leads.pages import board, bulk, conditions, detail, exports, forms, imports, inline, listing, moving, sources, statuses, timeline
 
 app_name = "leads"
 urlpatterns = [
-    path("", today.TodayPage.as_view(), name="today"),
     path("leads", listing.LeadListPage.as_view(), name="list"),
     path("leads/count", listing.LeadCountPage.as_view(), name="count"),
+    path("pipeline", board.BoardPage.as_view(), name="board"),
+    path("pipeline/counts", board.BoardCountsPage.as_view(), name="board-counts"),
     path("leads/new", forms.NewLeadPage.as_view(), name="new"),
     path("leads/export", exports.ExportPage.as_view(), name="export"),
     path("leads/exports/<int:pk>/download", exports.ExportFilePage.as_view(), name="export-file"),
@@ -24,12 +25,18 @@ urlpatterns = [
     path("leads/bin", forms.BinPage.as_view(), name="bin"),
     path("leads/<int:pk>", detail.LeadPage.as_view(), name="detail"),
     path("leads/<int:pk>/peek", detail.PeekPage.as_view(), name="peek"),
+    path("leads/<int:pk>/timeline", timeline.TimelinePage.as_view(), name="timeline"),
     path("leads/<int:pk>/edit", forms.EditLeadPage.as_view(), name="edit"),
-    path("leads/<int:pk>/move", detail.MovePage.as_view(), name="move"),
+    path("leads/<int:pk>/move", moving.MovePage.as_view(), name="move"),
     path("leads/<int:pk>/follow-up", detail.FollowUpPage.as_view(), name="follow-up"),
     path("leads/<int:pk>/delete", detail.DeletePage.as_view(), name="delete"),
     path("leads/<int:pk>/restore", forms.RestorePage.as_view(), name="restore"),
-    path("leads/<int:pk>/fields/<slug:name>", detail.FieldPage.as_view(), name="field"),
+    path("leads/<int:pk>/fields/<slug:name>", inline.FieldPage.as_view(), name="field"),
+    path("settings/statuses", statuses.StatusesPage.as_view(), name="statuses"),
+    path("settings/statuses/new", statuses.StatusPage.as_view(), name="status-new"),
+    path("settings/statuses/<int:number>", statuses.StatusPage.as_view(), name="status"),
+    path("settings/statuses/<int:number>/delete", statuses.DeleteStatusPage.as_view(), name="status-delete"),
+    path("settings/transitions/<int:pk>", statuses.TransitionPage.as_view(), name="transition"),
     path("settings/sources", sources.SourcesPage.as_view(), name="sources"),
     path("settings/sources/new", sources.SourcePage.as_view(), name="source-new"),
     path("settings/sources/<int:pk>", sources.SourcePage.as_view(), name="source"),

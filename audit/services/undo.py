@@ -79,7 +79,7 @@ def undo_chunk(operation: Operation, actor: Actor) -> Chunk:
     if cursor["participant"] >= len(participants) or operation.undo_of_id is None:
         return Chunk(cursor=cursor, finished=True)
     participant = participants[cursor["participant"]]
-    work = _Restoring(participant, operation.undo_of_id, actor)
+    work = _Restoring(participant, operation.undo_of_id, operation.pk, actor)
     step = work.restore_changed if cursor["step"] == "changed" else work.discard_made
     last = step(cursor["after"])
     if last is not None:
@@ -113,7 +113,8 @@ WITH touched AS (
 )
 SELECT touched.id, touched.first, (
     SELECT coalesce(later.pgh_context ->> 'actor', 'Somebody') FROM {history} AS later
-    WHERE later.tenant_id = %(tenant)s AND later.pgh_obj_id = touched.id AND later.pgh_id > touched.last ORDER BY later.pgh_id LIMIT 1
+    WHERE later.tenant_id = %(tenant)s AND later.pgh_obj_id = touched.id AND later.pgh_id > touched.last
+        AND later.pgh_operation IS DISTINCT FROM %(undo)s ORDER BY later.pgh_id LIMIT 1
 )
 FROM touched ORDER BY touched.id
 """
@@ -121,7 +122,7 @@ _MADE = """
 SELECT record.id, (
     SELECT coalesce(later.pgh_context ->> 'actor', 'Somebody') FROM {history} AS later
     WHERE later.tenant_id = %(tenant)s AND later.pgh_obj_id = record.id AND later.pgh_operation IS DISTINCT FROM %(operation)s
-    ORDER BY later.pgh_id LIMIT 1
+        AND later.pgh_operation IS DISTINCT FROM %(undo)s ORDER BY later.pgh_id LIMIT 1
 )
 FROM {table} AS record
 WHERE record.tenant_id = %(tenant)s AND record.{made_by} = %(operation)s AND record.id > %(after)s ORDER BY record.id LIMIT %(most)s
@@ -131,8 +132,8 @@ WHERE record.tenant_id = %(tenant)s AND record.{made_by} = %(operation)s AND rec
 class _Restoring:
     """One chunk of one participant, and what it came to."""
 
-    def __init__(self, participant: UndoParticipant, operation_id: int, actor: Actor) -> None:
-        self.participant, self.operation_id, self.actor = participant, operation_id, actor
+    def __init__(self, participant: UndoParticipant, operation_id: int, undo_id: int, actor: Actor) -> None:
+        self.participant, self.operation_id, self.undo_id, self.actor = participant, operation_id, undo_id, actor
         self.model: type[Model] = apps.get_model(participant.model)
         self.history = tracked_models()[self.model]
         self.restored = self.discarded = 0
@@ -207,9 +208,9 @@ class _Restoring:
     def _ask(self, text: str, after: int) -> list[Any]:
         names = {"history": self.history._meta.db_table, "table": self.model._meta.db_table, "made_by": self.participant.made_by}
         with connection.cursor() as cursor:
-            cursor.execute(
-                text.format(**names), {"tenant": current_tenant_id(), "operation": self.operation_id, "after": after, "most": CHUNK_RECORDS}
-            )
+            # What the undo itself moved along, such as a lead's date with its follow-up, is no change by somebody since.
+            given = {"tenant": current_tenant_id(), "operation": self.operation_id, "undo": self.undo_id, "after": after}
+            cursor.execute(text.format(**names), {**given, "most": CHUNK_RECORDS})
             return cursor.fetchall()
 
     def _locked(self, ids: Sequence[int]) -> dict[int, Any]:

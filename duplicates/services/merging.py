@@ -22,7 +22,7 @@ from duplicates.permissions import DECIDE
 from duplicates.services.grouping import close_groups
 from duplicates.services.merge_rules import FIELDS, MergeRules, merged_values
 from duplicates.services.parting import parted, without_tags
-from leads.events import LeadsAssigned, LeadsChanged, LeadsDeleted, LeadsRestored, LeadStatusChanged
+from leads.events import LeadsAssigned, LeadsChanged, LeadsDeleted, LeadsMoved, LeadsRestored
 from leads.models import Lead
 from leads.permissions import CHANGE, DELETE, can_give_to
 from leads.selectors import leads_visible_to
@@ -92,7 +92,7 @@ def merge_leads(
         ids = tuple(source.pk for source in sources)
         Lead.objects.filter(pk__in=ids).update(deleted_at=now, updated_at=now)
         steps, applied = _join(target, sources, rules, values or {}, by=by)
-        _write(target, original, by=by)
+        # What hangs on the leads moves before the columns, and back before them: a date for following up comes with its activity.
         merges = [
             Merge(
                 loser=source,
@@ -107,6 +107,7 @@ def merge_leads(
             )
             for source, before, after in steps
         ]
+        _write(target, original, by=by)
         Merge.objects.bulk_create(merges)
         names = ", ".join(source.display_name for source in sources)
         record_act(
@@ -145,14 +146,13 @@ def undo_merge(*, merge_id: int, by: Actor) -> Parted:
             raise MergeUndone("This merge has been taken back already.")
         winner, loser = pair[merge.winner_id], pair[merge.loser_id]
         original = _columns(winner)
-        kept = _restore(winner, merge)
+        kept = _restore(winner, merge) + _moved_back(merge, by=by)
         loser.deleted_at = None
         loser.save(update_fields=["deleted_at", "updated_at"])
         if winner.deleted_at is None:
             _write(winner, original, by=by)
         elif original != _columns(winner):
             winner.save(update_fields=[*_COLUMNS, "email_key", "updated_at"])
-        kept += _moved_back(merge, by=by)
         merge.undone_at, merge.undone_by_id, merge.kept = timezone.now(), by.user_id, kept
         merge.save(update_fields=["undone_at", "undone_by", "kept"])
         record_act(
@@ -252,7 +252,7 @@ def _write(lead: Lead, original: Mapping[str, Any], *, by: Actor) -> None:
     compute_values(LEAD, [lead])
     lead.save(update_fields=[*changed, "email_key", *COMPUTED, "updated_at"])
     if "status_id" in changed:
-        publish(LeadStatusChanged(lead_id=lead.pk, from_status=original["status_id"], to_status=lead.status_id, rules_skipped=True))
+        publish(LeadsMoved(lead_ids=(lead.pk,), from_status=original["status_id"], to_status=lead.status_id, rules_skipped=True))
     if "owner_id" in changed:
         publish(LeadsAssigned(lead_ids=(lead.pk,), owner_id=lead.owner_id))
     publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(public_name(name) for name in changed)))

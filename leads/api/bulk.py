@@ -111,7 +111,7 @@ _PREVIEW = {
 _ANSWERS = {200: _DONE, 202: described("Operation", OPERATION)}
 
 
-def _answer(request: Request, operation: Operation, *, selected: int) -> Response:
+def bulk_answer(request: Request, operation: Operation, *, selected: int) -> Response:
     """A short operation is run within this request's transaction, so that the answer is of what was done."""
     if selected > AT_ONCE:
         return success(request, operation_out(operation), status=202)
@@ -166,7 +166,7 @@ class BulkUpdateView(ApiView):
             return success(request, _preview_out(preview_edit(selection=selection, updates=values, skip_rules=skip, by=self.actor)))
         rescore = options.get("recalculate_scores", True)
         operation = bulk_edit(selection=selection, updates=values, skip_rules=skip, rescore=rescore, by=self.actor)
-        return _answer(request, operation, selected=operation.total or 0)
+        return bulk_answer(request, operation, selected=operation.total or 0)
 
 
 class BulkDeleteView(ApiView):
@@ -192,7 +192,7 @@ class BulkDeleteView(ApiView):
         operation = bulk_delete(
             selection=selection, for_good=options.get("hard_delete", False), reason=options.get("reason", ""), by=self.actor
         )
-        return _answer(request, operation, selected=operation.total or 0)
+        return bulk_answer(request, operation, selected=operation.total or 0)
 
     @extend_schema(request=BulkDeleteIn, summary="Delete many leads", tags=_TAGS, operation_id="leads_bulk_delete_post", responses=_ANSWERS)
     def post(self, request: Request, **_: Any) -> Response:
@@ -214,4 +214,4 @@ class BulkRestoreView(ApiView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         ids = read(BulkRestoreIn, request.data)["lead_ids"]
-        return _answer(request, bulk_restore(ids=ids, by=self.actor), selected=len(ids))
+        return bulk_answer(request, bulk_restore(ids=ids, by=self.actor), selected=len(ids))

@@ -1,16 +1,14 @@
 """Leads as the API answers them: document 0's keys and document 1's beside one another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from audit.selectors import Change
 from crm.actors import Actor
-from crm.humanize import time_ago
 from leads.enums import Priority
-from leads.models import Arrival, Lead
+from leads.models import Lead
 from leads.selectors import Candidate, owner_name_of, row_of
-from leads.services.custom_fields import visible_change, visible_values
+from leads.services.custom_fields import visible_values
 
 _PRIORITY_LABELS = {priority.value: str(priority.label) for priority in Priority}
 
@@ -84,78 +82,4 @@ def duplicate_out(candidate: Candidate) -> dict[str, Any]:
         "name": candidate.lead.display_name,
         "company": candidate.lead.company,
         "matched_on": list(candidate.matched_on),
-    }
-
-
-# --- timeline ---
-
-
-def timeline_out(
-    lead: Lead, changes: Sequence[Change], arrivals: Sequence[Arrival], now: datetime, *, by: Actor | None = None
-) -> list[dict[str, Any]]:
-    """Field changes and arrivals in one order, newest first, ending with the lead's creation. `by` is the reader, as in `lead_out`."""
-    seen = (visible_change(change, by) for change in changes)
-    entries = [_change_out(change, now) for change in seen if change is not None]
-    entries += [_arrival_out(arrival, now, by) for arrival in arrivals]
-    entries.append(
-        _entry(
-            f"lead:{lead.pk}",
-            "lead_created",
-            lead.created_at,
-            f"Lead created ({lead.created_via or 'system'})",
-            "data_management",
-            lead.created_by_id,
-            now,
-        )
-    )
-    return sorted(entries, key=lambda entry: entry["timestamp"], reverse=True)
-
-
-def _change_out(change: Change, now: datetime) -> dict[str, Any]:
-    by_name = {item.name: item for item in change.fields}
-    if "status" in by_name:
-        step = by_name["status"]
-        kind, category, text = "status_changed", "lead_management", f'Status changed from "{step.old}" to "{step.new}"'
-    elif "owner" in by_name:
-        step = by_name["owner"]
-        kind, category, text = "lead_assigned", "lead_management", f"Assigned to {step.new}" if step.new else "Assignment removed"
-    elif change.kind == "deleted" or "deleted_at" in by_name:
-        restored = "deleted_at" in by_name and by_name["deleted_at"].new is None
-        kind, category, text = (
-            ("lead_restored", "data_management", "Restored from the bin")
-            if restored
-            else ("lead_deleted", "data_management", "Moved to the bin")
-        )
-    else:
-        kind, category, text = "lead_updated", "data_management", "Changed " + ", ".join(item.label for item in change.fields)
-    entry = _entry(change.id, kind, change.at, text, category, change.user_id, now)
-    entry["actor"], entry["door"] = change.actor, change.door
-    entry["data"] = {"changes": [{"field": item.name, "label": item.label, "old": item.old, "new": item.new} for item in change.fields]}
-    return entry
-
-
-def _arrival_out(arrival: Arrival, now: datetime, by: Actor | None) -> dict[str, Any]:
-    place = arrival.page_url or arrival.page_id or arrival.form_id
-    text = f"Form submitted on {place}" if place else f"Received from {arrival.get_platform_key_display()}"
-    entry = _entry(f"arrival:{arrival.pk}", "form_submitted", arrival.received_at, text, "engagement", None, now)
-    utm = {name: getattr(arrival, f"utm_{name}") for name in ("source", "medium", "campaign", "term", "content")}
-    entry["data"] = {
-        "platform": arrival.platform_key,
-        "page_id": arrival.page_id,
-        "form_id": arrival.form_id,
-        "utm": {k: v for k, v in utm.items() if v},
-        "payload": visible_values(arrival.payload, by),
-    }
-    return entry
-
-
-def _entry(entry_id: str, kind: str, at: datetime, text: str, category: str, user_id: int | None, now: datetime) -> dict[str, Any]:
-    return {
-        "id": entry_id,
-        "activity_type": kind,
-        "timestamp": at,
-        "description": text,
-        "category": category,
-        "user_id": user_id if user_id is not None else "system",
-        "time_ago": time_ago(at, now=now),
     }

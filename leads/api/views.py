@@ -7,21 +7,20 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.selectors import history_of
 from crm.errors import InvalidInput
 from crm.registry import sections
 from crm.rest.envelope import success
 from crm.rest.paging import MAX_LIMIT, whole
 from crm.rest.views import ApiView, parse_id
+from crm.timeline import entry_out, page_of
 from leads.api import description
 from leads.api.inputs import LeadCreate, LeadUpdate, flag
-from leads.api.output import lead_out, list_out, timeline_out
+from leads.api.output import lead_out, list_out
 from leads.enums import Platform
 from leads.filters import SORTS, LeadFilters, LeadList
 from leads.models import Lead
 from leads.permissions import ADD, CHANGE, DELETE, VIEW
 from leads.selectors import (
-    arrivals_of,
     counts_by_status,
     rows_in_order,
 )
@@ -174,18 +173,16 @@ class LeadView(ApiView):
         lead = find_lead(lead_id=parse_id(id), by=self.actor)
         now = datetime.now(UTC)
         own = lead_out(lead, now, by=self.actor)
-        timeline = (
-            timeline_out(lead, history_of(lead), list(arrivals_of(lead)[:50]), now, by=self.actor)[:50]
-            if flag(request.query_params, "include_timeline", default=True)
-            else []
-        )
+        with_timeline = flag(request.query_params, "include_timeline", default=True)
+        timeline = [entry_out(entry, now) for entry in page_of("leads.Lead", lead, reader=self.actor).entries] if with_timeline else []
         duplicates = self._duplicates(lead) if flag(request.query_params, "include_duplicates", default=False) else []
         return success(request, {**own, "lead": own, "timeline": timeline, "potential_duplicates": duplicates, **self._further(lead)})
 
     def _further(self, lead: Lead) -> dict[str, Any]:
         """What higher apps answer beside the lead's own keys."""
         named = (item for item in sections.of("leads.Lead") if item.api_key and item.api_key != "potential_duplicates")
-        return {item.api_key: item.build(lead, self.actor)["answer"] for item in named}
+        built = {item.api_key: item.build(lead, self.actor) for item in named}
+        return {name: section["answer"] if section is not None else None for name, section in built.items()}
 
     def _duplicates(self, lead: Lead) -> list[dict[str, Any]]:
         """What a higher app answers; none where there is no such app."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, DecimalField, Q, Sum, TextField, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Coalesce
 
 from crm.actors import Actor
 from crm.errors import InvalidInput
@@ -96,6 +99,20 @@ class LeadList:
             for value, number in branch.order_by().values_list(column).annotate(n=Count("pk")):
                 counted[value] = counted.get(value, 0) + number
         return counted
+
+    def sums_by_status(self, key: str, *, is_money: bool = False) -> dict[int, dict[str, Decimal]]:
+        """What a custom field's numbers add up to for each status, by currency ("" where there is none). Reads every lead of the list."""
+        value: Any = KeyTransform(key, "custom_fields")
+        blank = Value("", output_field=TextField())
+        held = KeyTextTransform("amount", value) if is_money else KeyTextTransform(key, "custom_fields")
+        currency = Coalesce(KeyTextTransform("currency", value), blank) if is_money else blank
+        summed: dict[int, dict[str, Decimal]] = {}
+        for branch in self.listing.narrowed():
+            rows = branch.order_by().filter(custom_fields__has_key=key).annotate(of=currency).values_list("status_id", "of")
+            for status_id, code, total in rows.annotate(total=Sum(Cast(held, DecimalField(max_digits=30, decimal_places=6)))):
+                mine = summed.setdefault(status_id, {})
+                mine[code] = mine.get(code, Decimal()) + (total or Decimal())
+        return summed
 
     def total(self) -> int:
         """The exact number: from the ledger where it can tell, else counted."""

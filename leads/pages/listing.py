@@ -161,6 +161,10 @@ class LeadListPage(Page):
 
         return {
             **tabs({name: value for name, value in kept.items() if name not in PLACE}, params.get("view", ""), self.actor),
+            "list_url": reverse("leads:list"),
+            "board_url": reverse("leads:board"),
+            # What list and board have in common.
+            "shared_query": urlencode({name: text for name, text in kept.items() if name == "sort" or name in applied}, doseq=True),
             "bulk_actions": visible(bulk_actions.of(LIST), self.actor),
             "field_groups": groups,
             "chips": [{**chip, "remove": without(chip["name"])} for chip in controls.chips(applied)],

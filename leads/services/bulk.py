@@ -24,13 +24,13 @@ from crm.operations.runner import Chunk, RowError, SkippedRow
 from crm.operations.services import start_operation
 from customobjects.services.uniqueness import unique_definitions
 from leads.filters import LeadList
-from leads.models import Lead
+from leads.models import Lead, LeadTransition
 from leads.permissions import ASSIGN, CHANGE, DELETE, HARD_DELETE, SKIP_TRANSITIONS
-from leads.selectors import is_allowed, leads_visible_to, vocabulary
+from leads.selectors import is_allowed, leads_visible_to, move_between, vocabulary
 from leads.services.bin import delete_leads, purge_leads, restore_leads
 from leads.services.changes import LeadChanges
 from leads.services.drafts import RECORDS
-from leads.services.editing import apply_fields
+from leads.services.editing import apply_fields, blank_condition, column_of
 
 EDIT, DELETE_KIND, PURGE, RESTORE = "leads.bulk_edit", "leads.bulk_delete", "leads.bulk_purge", "leads.bulk_restore"
 CHUNK_LEADS = 1000
@@ -124,7 +124,34 @@ def preview_edit(*, selection: Selection, updates: Mapping[str, Any], skip_rules
             elif not skip_rules and (source is None or not is_allowed(source, target[0])):
                 reason = _("%(from)s may not become %(to)s") % {"from": source.label if source else "?", "to": target[0].label}
                 reasons[reason] = reasons.get(reason, 0) + giveable
+            elif not skip_rules and source is not None and giveable:
+                lacking = _lacking(move_between(source, target[0]), updates, noted=bool(target[1] or updates.get("lost_reason")))
+                short = branch.order_by().filter(may_give & lacking, status_id=status_id).count() if lacking is not None else 0
+                if short:
+                    reason = _("Something is missing for %(to)s") % {"to": target[0].label}
+                    reasons[reason] = reasons.get(reason, 0) + short
     return Preview(matched=matched, unchanged=unchanged, refused=sum(reasons.values()), reasons=reasons)
+
+
+def _lacking(move: LeadTransition | None, updates: Mapping[str, Any], *, noted: bool) -> Q | None:
+    """The leads that lack what a move asks for though they hold the updates; None where it asks for nothing more."""
+    if move is None or not (move.required_fields or move.needs_reason):
+        return None
+    if move.needs_reason and not noted:
+        return Q()
+    custom = updates.get("custom_fields") or {}
+    missing = Q(pk__in=[])
+    for name in move.required_fields:
+        key = name.removeprefix("cf_")
+        given = custom.get(key, _ABSENT) if name.startswith("cf_") else updates.get(column_of(name), _ABSENT)
+        if given in (None, "", []):
+            return Q()
+        if given is _ABSENT:
+            missing |= blank_condition(name)
+    return missing
+
+
+_ABSENT = object()
 
 
 def count_selected(*, selection: Selection, by: Actor) -> int:

@@ -10,7 +10,7 @@ from crm.bulk import update_records
 from crm.errors import DomainError
 from crm.events.bus import publish
 from crm.registry import compute_values, guards
-from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
+from leads.events import LeadsAssigned, LeadsChanged, LeadsMoved
 from leads.models import Lead
 from leads.services.editing import COMPUTED, public_name
 from leads.services.intake import remember_tags
@@ -67,12 +67,15 @@ class LeadChanges:
 
     def _tell(self, leads: list[Lead], names: list[str]) -> None:
         given: dict[int | None, list[int]] = {}
+        moved: dict[tuple[int, int], list[int]] = {}
         for lead in leads:
             before = self._before[lead.pk]
             if lead.status_id != before["status_id"]:
-                publish(LeadStatusChanged(lead_id=lead.pk, from_status=before["status_id"], to_status=lead.status_id))
+                moved.setdefault((before["status_id"], lead.status_id), []).append(lead.pk)
             if lead.owner_id != before["owner_id"]:
                 given.setdefault(lead.owner_id, []).append(lead.pk)
+        for (source, target), ids in moved.items():
+            publish(LeadsMoved(lead_ids=tuple(ids), from_status=source, to_status=target))
         for owner_id, ids in given.items():
             publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
         publish(LeadsChanged(lead_ids=tuple(lead.pk for lead in leads), fields=tuple(public_name(name) for name in names)))

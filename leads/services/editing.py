@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from crm.actors import Actor
@@ -17,11 +18,11 @@ from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
 from customobjects.services.values import cleaner_for
 from leads.enums import StatusCategory, canonical_source
-from leads.errors import InvalidTransition
-from leads.events import LeadsAssigned, LeadsChanged, LeadStatusChanged
-from leads.models import Lead, LeadStatus
+from leads.errors import InvalidTransition, RequiredForMove
+from leads.events import LeadsAssigned, LeadsChanged, LeadsMoved
+from leads.models import Lead, LeadStatus, LeadTransition
 from leads.permissions import CHANGE, SKIP_TRANSITIONS, can_give_to
-from leads.selectors import is_allowed, leads_visible_to, next_statuses, vocabulary
+from leads.selectors import leads_visible_to, move_between, next_statuses, vocabulary
 from leads.services.drafts import RECORDS, TEXT_FIELDS, clean_phone, clean_tags
 from leads.services.intake import remember_tags
 
@@ -110,7 +111,9 @@ def apply_fields(*, lead: Lead, data: dict[str, Any], by: Actor) -> None:
     if "owner_id" in data:
         set_owner(lead=lead, owner_id=data["owner_id"], by=by)
     if data.get("status"):
-        set_status(lead=lead, word=data["status"], reason=data.get("lost_reason", ""), skip_rules=bool(data.get("skip_rules")), by=by)
+        reason = data.get("lost_reason", "")
+        noted = bool(reason or data.get("move_note"))
+        set_status(lead=lead, word=data["status"], reason=reason, noted=noted, skip_rules=bool(data.get("skip_rules")), by=by)
 
 
 def _apply_texts(lead: Lead, data: dict[str, Any], problems: dict[str, list[str]]) -> None:
@@ -167,8 +170,11 @@ def _active_user(user_id: int) -> User | None:
     return found
 
 
-def set_status(*, lead: Lead, word: str, reason: str = "", skip_rules: bool, by: Actor) -> None:
-    """Give an unsaved change its status, by the allowed moves or past them. Raises InvalidInput, InvalidTransition, Forbidden."""
+def set_status(*, lead: Lead, word: str, reason: str = "", noted: bool = False, skip_rules: bool, by: Actor) -> None:
+    """Give an unsaved change its status, by the allowed moves and what they ask for, or past them.
+
+    `noted` says that a reason comes with the move. Raises InvalidInput, InvalidTransition, RequiredForMove, Forbidden.
+    """
     found = vocabulary().find(word)
     if found is None:
         raise InvalidInput({"status": [f"Unknown status: {word[:40]}."]})
@@ -177,14 +183,52 @@ def set_status(*, lead: Lead, word: str, reason: str = "", skip_rules: bool, by:
         if implied_reason:
             lead.lost_reason = implied_reason
         return
-    if not is_allowed(lead.status, target):
+    move = move_between(lead.status, target)
+    if move is None:
         if not skip_rules:
             allowed = [status_out(status) for status in next_statuses(lead.status)]
             raise InvalidTransition(current=lead.status.code, wanted=target.code, allowed=allowed)
         by.require(SKIP_TRANSITIONS)
+    elif missing := missing_for_move(lead=lead, move=move, noted=noted or bool(implied_reason or reason)):
+        if not skip_rules:
+            raise RequiredForMove(target=target.label, fields=missing)
+        by.require(SKIP_TRANSITIONS)
     lead.status = target
     lead.status_changed_at = timezone.now()
     lead.lost_reason = (implied_reason or reason or lead.lost_reason)[:100] if target.category == StatusCategory.LOST else ""
+
+
+def missing_for_move(*, lead: Lead, move: LeadTransition, noted: bool) -> list[str]:
+    """The public names of what a move asks for and the lead does not hold; `reason` is the reason."""
+    missing = [name for name in move.required_fields if is_blank(lead, name)]
+    return [*missing, "reason"] if move.needs_reason and not noted else missing
+
+
+def column_of(name: str) -> str:
+    """The column that a public name stands for."""
+    return _COLUMNS.get(name, name)
+
+
+def blank_condition(name: str) -> Q:
+    """The leads of which `is_blank` holds."""
+    if name.startswith("cf_"):
+        key = name.removeprefix("cf_")
+        return ~Q(custom_fields__has_key=key) | Q(**{f"custom_fields__{key}__in": [None, "", []]})
+    if name == "name":
+        return Q(first_name="", last_name="")
+    column = next((item for item in Lead._meta.concrete_fields if item.attname == column_of(name)), None)
+    if column is None:
+        return Q(pk__in=[])
+    return Q(**{f"{column.attname}__isnull": True}) if column.null else Q(**{column.attname: [] if name == "tags" else ""})
+
+
+def is_blank(lead: Lead, name: str) -> bool:
+    """Whether a lead holds nothing under a public name; what is not known any more is not missed."""
+    if name.startswith("cf_"):
+        return lead.custom_fields.get(name.removeprefix("cf_")) in (None, "", [])
+    if name == "name":
+        return not lead.full_name
+    return getattr(lead, column_of(name), True) in (None, "", [])
 
 
 def status_out(status: LeadStatus) -> dict[str, Any]:
@@ -194,12 +238,13 @@ def status_out(status: LeadStatus) -> dict[str, Any]:
 
 def _tell(lead: Lead, before: dict[str, Any], changed: list[str], *, by: Actor) -> None:
     if "status_id" in changed:
-        publish(LeadStatusChanged(lead_id=lead.pk, from_status=before["status_id"], to_status=lead.status_id))
+        publish(LeadsMoved(lead_ids=(lead.pk,), from_status=before["status_id"], to_status=lead.status_id))
     if "owner_id" in changed:
         publish(LeadsAssigned(lead_ids=(lead.pk,), owner_id=lead.owner_id))
     publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(public_name(name) for name in changed)))
 
 
+_COLUMNS = {"assigned_to": "owner_id", "next_follow_up": "next_follow_up_at", "last_contact": "last_contact_at"}
 _PUBLIC = {"status_id": "status", "owner_id": "assigned_to", "next_follow_up_at": "next_follow_up", "last_contact_at": "last_contact"}
 
 

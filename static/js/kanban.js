@@ -40,6 +40,7 @@ on("drop", "[data-column]", async (event, column) => {
       credentials: "same-origin",
     });
     const raised = answer.headers.get("HX-Trigger");
+    const told = raised?.includes('"toast"');
     if (raised) for (const [name, detail] of Object.entries(JSON.parse(raised))) document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
     if (answer.status === 422) {
       /* More is needed, for example the reason of a loss: the answer is a dialog. */
@@ -48,7 +49,7 @@ on("drop", "[data-column]", async (event, column) => {
       if (holder) { holder.innerHTML = await answer.text(); window.htmx?.process(holder); one("dialog", holder)?.showModal(); }
     } else if (!answer.ok) {
       back();
-      toast({ text: one("#toasts")?.dataset.broken || "", level: "error" });
+      if (!told) toast({ text: one("#toasts")?.dataset.broken || "", level: "error" });
     } else document.body.dispatchEvent(new CustomEvent("board:moved", { detail: { card: moved.dataset.card, column: column.dataset.column }, bubbles: true }));
   } catch {
     back();

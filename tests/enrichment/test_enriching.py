@@ -210,7 +210,7 @@ def test_a_new_lead_is_enriched_after_it_was_captured(tenant, alice, api):
 def test_an_import_is_not_enriched_by_itself(tenant, alice):
     lead = make_lead(tenant, **BANKER)
     with inside(tenant.pk):
-        enrich_captured(LeadsCaptured(lead_ids=(lead.pk,), door="import"))
+        enrich_captured([LeadsCaptured(lead_ids=(lead.pk,), door="import")])
     assert reread(lead).industry == ""
 
 
