@@ -1,0 +1,1 @@
+"""How leads go through their stages: history with durations, figures, service levels, the board."""
