@@ -1,0 +1,128 @@
+"""What people do with leads and mean to do, and the ledger of how much of it there is."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from activities.enums import ActivityPriority, ActivityStatus, ActivityType
+from crm.history import track
+from crm.identity.models import User
+from crm.tenancy.fields import TenantForeignKey
+from crm.tenancy.models import TenantOwned
+from leads.models import Lead
+
+_PENDING = Q(status="pending")
+_DUE = _PENDING & Q(due_at__isnull=False)
+
+
+@track(exclude=("reminded_for", "overdue_told_for", "updated_at"))
+class Activity(TenantOwned):
+    """Document 1's `lead_activities`. `user` is who did it or is to do it, `due_at` its `next_follow_up_date`.
+
+    `occurred_at` is its place in the lead's timeline: when it was recorded, and once it is done, when it was done.
+    The earliest `due_at` of a lead's pending activities is the lead's `next_follow_up_at`: the database keeps the two equal.
+    """
+
+    lead = TenantForeignKey(Lead, models.CASCADE, related_name="activities")
+    user = TenantForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="activities", verbose_name=_("person"))
+    activity_type = models.CharField(_("type"), max_length=13, choices=ActivityType)
+    description = models.TextField(_("what it is about"), blank=True)
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=ActivityPriority, default=ActivityPriority.MEDIUM)
+    status = models.CharField(_("state"), max_length=9, choices=ActivityStatus, default=ActivityStatus.PENDING)
+    due_at = models.DateTimeField(_("due"), null=True, blank=True)
+    occurred_at = models.DateTimeField(_("happened"), default=timezone.now)
+    completed_at = models.DateTimeField(_("done"), null=True, blank=True)
+    duration = models.PositiveIntegerField(_("minutes"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=300, blank=True)
+    notes = models.TextField(_("notes"), blank=True)
+    location = models.CharField(_("place"), max_length=200, blank=True)
+    attendees = ArrayField(models.CharField(max_length=254), verbose_name=_("attendees"), default=list, blank=True)
+    remind_at = models.DateTimeField(_("remind"), null=True, blank=True)
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
+    recurrence = models.CharField(_("repeats"), max_length=200, blank=True, help_text=_("An iCalendar rule, such as FREQ=WEEKLY;BYDAY=MO"))
+    # The first activity of a recurring one, by which the later ones know one another.
+    series = models.BigIntegerField(null=True, editable=False)
+    # The moments for which the person has been reminded and told that it is overdue.
+    reminded_for = models.DateTimeField(null=True, editable=False)
+    overdue_told_for = models.DateTimeField(null=True, editable=False)
+    created_by = TenantForeignKey(User, models.SET_NULL, null=True, related_name="+", verbose_name=_("recorded by"))
+    created_via = models.CharField(_("created via"), max_length=10, blank=True)
+    operation_id = models.BigIntegerField(null=True, editable=False)
+    created_at = models.DateTimeField(_("recorded"), default=timezone.now)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        ordering = ["-occurred_at", "-id"]
+        verbose_name_plural = _("activities")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="completed", completed_at__isnull=False) | (~Q(status="completed") & Q(completed_at=None)),
+                name="activities_done_has_a_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "lead", "-occurred_at", "-id"], name="activities_lead"),
+            models.Index(fields=["tenant", "lead", "due_at"], name="activities_lead_open", condition=_PENDING),
+            models.Index(fields=["tenant", "user", "due_at", "id"], name="activities_due", include=["lead", "priority"], condition=_DUE),
+            models.Index(fields=["tenant", "due_at", "id"], name="activities_all_due", condition=_DUE),
+            models.Index(fields=["tenant", "-created_at", "-id"], name="activities_newest"),
+            models.Index(fields=["tenant", "user", "-created_at", "-id"], name="activities_of_user"),
+            models.Index(fields=["tenant", "remind_at"], name="activities_remind", condition=_PENDING & Q(remind_at__isnull=False)),
+            models.Index(fields=["tenant", "operation_id", "id"], name="activities_by_operation", condition=Q(operation_id__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_activity_type_display()}: {self.description[:60]}" if self.description else str(self.get_activity_type_display())
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == ActivityStatus.PENDING
+
+
+class _Ledger(TenantOwned):
+    """How many activities were recorded on a day of the tenant's zone: the sum of `activities` over the matching rows.
+
+    Kept by statement triggers in the writer's transaction, folded by beat: exact inside any transaction.
+    """
+
+    day = models.DateField()
+    user_id = models.BigIntegerField(null=True)
+    status = models.CharField(max_length=9)
+    activities = models.BigIntegerField()
+    is_folded = models.BooleanField(default=False)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.activities}"
+
+
+class TypeCount(_Ledger):
+    """The ledger by type."""
+
+    activity_type = models.CharField(max_length=13)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "day"], include=["user_id", "activity_type", "status", "activities"], name="activities_types_day"
+            ),
+            models.Index(fields=["tenant", "day", "id"], name="activities_types_new", condition=Q(is_folded=False)),
+        ]
+
+
+class PriorityCount(_Ledger):
+    """The ledger by priority."""
+
+    priority = models.PositiveSmallIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "day"], include=["user_id", "priority", "status", "activities"], name="activities_priorities_day"
+            ),
+            models.Index(fields=["tenant", "day", "id"], name="activities_priorities_new", condition=Q(is_folded=False)),
+        ]
