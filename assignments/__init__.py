@@ -1,0 +1,1 @@
+"""Who works which lead, by which rule, and why."""

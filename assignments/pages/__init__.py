@@ -1,0 +1,1 @@
+"""Pages of assignment: workload, catch-all queue, rules with their simulator, pools, fairness."""

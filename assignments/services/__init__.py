@@ -1,0 +1,1 @@
+"""Give leads, by hand and by rules."""
