@@ -19,7 +19,7 @@ import django
 
 django.setup()
 
-from bench import bulk, cases, exports, matching  # noqa: E402 -- Django first
+from bench import activities, assignments, bulk, cases, exports, matching, pipeline, streams  # noqa: E402 -- Django first
 from bench.data import BIG, build  # noqa: E402
 from leads.services.counts import compact_counts, flush_search  # noqa: E402
 
@@ -36,6 +36,10 @@ CASES = {
         bulk.imports,
         exports.exports,
         matching.duplicates,
+        pipeline.stages,
+        activities.activities,
+        assignments.assignments,
+        streams.streams,
     )
 }
 

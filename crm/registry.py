@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from django.utils.functional import Promise
@@ -56,7 +57,8 @@ class SettingsPage:
 class Section:
     """Something a higher app shows on a lower record, on page and in the API alike.
 
-    `build(record, actor)` answers plain data; `template` renders it as `section`; `api_key` names it in API answers.
+    `build(record, actor)` answers plain data; `template` renders it as `section`; `api_key` names it in API answers. `place` is where on
+    the record's page: `meta` (in the line of badges), `head` (below it), `main` (above the timeline), `aside`, `dialogs`.
     """
 
     name: str
@@ -141,6 +143,26 @@ class SimilarRecord:
     matched_on: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TodayItem:
+    """Something for a person to do now. The heavier come first; things with one `key` stand once.
+
+    `done_url` and `put_off_url` take a post: `in` holds `done_value`, or the word of the time that it is put off to.
+    """
+
+    key: str
+    lead_id: int
+    kind: str
+    icon: str
+    text: str
+    at: datetime
+    weight: float
+    tone: str = ""
+    done_url: str = ""
+    done_value: str = "done"
+    put_off_url: str = ""
+
+
 navigation: Registry[NavItem] = Registry()
 settings_pages: Registry[SettingsPage] = Registry()
 sections: Registry[Section] = Registry()
@@ -150,6 +172,10 @@ saveable_lists: Registry[SaveableList] = Registry()
 bulk_actions: Registry[BulkAction] = Registry()
 # What stands pinned in somebody's sidebar: label, url and icon of each; at most one query.
 pinned_entries: Registry[Callable[[Actor], list[dict[str, Any]]]] = Registry()
+# What the bell beside a person's name says: url and the number of what is new.
+bells: Registry[Callable[[Actor], dict[str, Any]]] = Registry()
+# What stands in the queue of Today: called with the actor, the moment, and how many at most. By "main".
+today_sources: Registry[Callable[[Actor, datetime, int], Sequence[TodayItem]]] = Registry()
 # Values computed for rows before they are written, set-wise: rows in, one dict of values a row out.
 computed_values: Registry[Callable[[list[Any]], list[dict[str, Any]]]] = Registry()
 # Checks a higher app lays on a lower one's change: (record, changes, actor) → None, or raise a DomainError.

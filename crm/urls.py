@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from crm.events.stream import stream
 from crm.rest.docs import BrowseView, DescriptionView
 from crm.rest.routing import routes
 
@@ -14,16 +13,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(routes("crm"))),
     path("v1/", include((routes("crm"), "v1"))),
     path("admin/", admin.site.urls),
-    path("events/stream", stream, name="events-stream"),
     path("", include("crm.observability.urls")),
     path("", include("crm.web.urls")),
     path("", include("crm.identity.urls")),
     path("", include("crm.operations.urls")),
     path("", include("crm.savedviews.urls")),
+    path("", include("notifications.urls")),
+    path("", include("activities.urls")),
     path("", include("leads.urls")),
     path("", include("enrichment.urls")),
+    path("", include("pipeline.urls")),
     path("", include("webhooks.urls")),
     path("", include("duplicates.urls")),
+    path("", include("assignments.urls")),
     path("", include("audit.urls")),
 ]
 

@@ -22,6 +22,9 @@ from crm.tenancy.models import Tenant
 from crm.tenancy.scope import act_as, current_tenant_id, tenant_scope
 from customobjects.services.definitions import FieldSettings, save_definition
 from demo import words
+from demo.activities import make_activities
+from demo.assignments import make_assignment_rules
+from demo.pipeline import make_service_levels, make_stages
 from duplicates.services.scanning import ask_for_scan, run_scan, scanned_by
 from leads.enums import Platform, Priority, ProcessingStatus
 from leads.models import Arrival, Lead, LeadShare, LeadStatus, WebForm
@@ -81,6 +84,12 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
     _make_import(tenant, people["manager"])
     _make_views(tenant, people["manager"])
     _make_duplicates(tenant, people, dice)
+    by = Actor.system(tenant_id=tenant.pk, door=Door.COMMAND, label="demo")
+    with tenant_scope(tenant.pk, by=by):
+        make_stages(tenant_id=tenant.pk)
+        make_service_levels(now=now, by=by)
+        make_assignment_rules(now=now, by=by)
+        make_activities(now=now, dice=dice)
 
 
 def _make_people(tenant: Tenant) -> dict[str, User]:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from crm.actors import Actor
-from crm.registry import navigation, pinned_entries, visible
+from crm.registry import bells, navigation, pinned_entries, visible
 from crm.tenancy.scope import scope_or_none
 
 
@@ -29,6 +29,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             ],
             # Called by the template: pages without the shell ask nothing.
             "pinned": lambda: _pinned(actor, request),
+            "notifications": lambda: _bell(actor),
             "account": [
                 {"label": _("Your profile"), "url": reverse("identity:profile"), "icon": "user"},
                 {"label": _("Sessions"), "url": reverse("identity:sessions"), "icon": "monitor-smartphone"},
@@ -50,6 +51,12 @@ def _pinned(actor: Actor, request: HttpRequest) -> list[dict[str, Any]]:
         return []
     shown = request.GET.get("view", "")
     return [{**entry, "active": str(entry.get("view")) == shown} for find in pinned_entries.of("main") for entry in find(actor)]
+
+
+def _bell(actor: Actor) -> dict[str, Any] | None:
+    if scope_or_none() is None or actor.user_id is None:
+        return None
+    return next((ring(actor) for ring in bells.of("main")), None)
 
 
 def _is_active(path: str, url: str) -> bool:

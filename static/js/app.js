@@ -11,5 +11,6 @@ import "./forms.js";
 import "./edit.js";
 import "./mapping.js";
 import "./kanban.js";
+import "./composer.js";
 import "./times.js";
 import "./live.js";

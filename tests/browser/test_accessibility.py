@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
+from activities.models import Activity
 from crm.actors import Actor, Door
 from crm.identity.models import ApiKey, Invitation, Role
 from crm.identity.services.passwords import reset_token
@@ -17,8 +18,11 @@ from duplicates.services.checking import refresh_leads
 from duplicates.services.scanning import scanned_by
 from enrichment.models import ProviderSettings
 from enrichment.services.settings import Wanted, save_provider
-from leads.models import Lead, LeadShare
+from leads.models import Lead, LeadShare, LeadTransition
 from leads.services.imports import check_import, draft_import, start_import
+from pipeline.models import SlaPolicy
+from pipeline.services.clocks import refresh_clocks
+from tests.assignments.parts import make_pool, make_rule
 from tests.contract.walk import all_routes
 from tests.customobjects.parts import make_field
 from tests.enrichment.parts import enrich_leads
@@ -35,22 +39,27 @@ VISITOR = (
     "/ui/",
     "/reset-password/{token}",
     "/join/{token}",
+    "/unsubscribe/{token}",
 )
 LEADS = (
-    "/", "/leads", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
+    "/", "/leads", "/pipeline", "/pipeline?status=new,lost&sort=-score", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
     "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
     "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/leads?col=score&col=cf_deal_heat&col=company&w=company:220&group=priority", "/views/{list}/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
-    "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
-    "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/no-such-page",
+    "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/timeline", "/leads/{lead}/activities?type=meeting", "/activities/{activity}", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
+    "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/notifications", "/notifications?show=new", "/no-such-page",
 )  # fmt: skip
 SETTINGS = (
-    "/settings", "/settings/profile", "/settings/profile/password", "/settings/sessions", "/settings/tenant", "/settings/users", "/settings/users/{user}",
+    "/settings", "/settings/notifications", "/settings/hours", "/settings/hours/teams/{team}", "/settings/hours/users/{user}", "/settings/profile", "/settings/profile/password", "/settings/sessions", "/settings/tenant", "/settings/users", "/settings/users/{user}",
     "/settings/invitations", "/settings/teams", "/settings/teams/new", "/settings/teams/{team}", "/settings/roles", "/settings/roles/new",
     "/settings/roles/{role}", "/settings/api-keys", "/settings/sources", "/settings/sources/new", "/settings/sources/{form}", "/settings/audit",
     "/settings/connections", "/settings/connections/new?kind=facebook", "/settings/connections/new?kind=webhook", "/settings/connections/new?kind=email",
     "/settings/custom-fields", "/settings/custom-fields/new?kind=text", "/settings/custom-fields/new?kind=choice", "/settings/custom-fields/{custom_field}",
     "/settings/enrichment", "/settings/enrichment/new", "/settings/enrichment/{provider}", "/settings/enrichment/{inference}",
+    "/assignments", "/assignments/people/{user}", "/assignments/queue", "/assignments/rules", "/assignments/rules/new", "/assignments/rules/{assignment_rule}",
+    "/assignments/rules/{assignment_rule}/conditions", "/assignments/pools", "/assignments/pools/new", "/assignments/pools/{pool}", "/assignments/fairness", "/assignments/simulate",
     "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/duplicates/auto-merge", "/settings/duplicates",
+    "/sla", "/sla?which=breached", "/leads/{lead}/stage?to=qualified", "/settings/sla", "/settings/sla/new", "/settings/sla/{sla_policy}",
+    "/settings/statuses", "/settings/statuses/new", "/settings/statuses/{stage_number}", "/settings/transitions/{move}",
     "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
 ADMIN = ("/admin/", "/admin/identity/user/", "/admin/leads/lead/")
@@ -76,16 +85,32 @@ NO_PAGE = {
     "/views/{pk}/delete": "takes a post",
     "/search/palette": "answers the palette's script",
     "/leads/count": "a piece of the list",
+    "/pipeline/counts": "a piece of the board",
     "/leads/import/{pk}/run": "takes a post",
     "/leads/import/{pk}/discard": "takes a post",
     "/leads/{pk}/peek": "a piece beside the list",
     "/leads/{pk}/enrich": "takes a post",
     "/settings/enrichment/{pk}/action": "takes a post",
     "/leads/exports/{pk}/download": "a file",
+    "/assignments/people/{pk}/leave": "takes a post",
+    "/assignments/people/{pk}/leave/{leave}/delete": "takes a post",
+    "/assignments/queue/{pk}": "takes a post",
+    "/assignments/place": "takes a post",
+    "/assignments/rules/{pk}/action": "takes a post",
+    "/assignments/pools/{pk}/delete": "takes a post",
     "/duplicates/decide": "takes a post",
     "/duplicates/scan": "takes a post",
     "/leads/{pk}/move": "takes a post",
+    "/leads/{pk}/sla": "takes a post",
+    "/settings/sla/{pk}/delete": "takes a post",
+    "/settings/statuses/{number}/delete": "takes a post",
     "/leads/{pk}/follow-up": "takes a post",
+    "/activities/{pk}/done": "takes a post",
+    "/activities/{pk}/cancel": "takes a post",
+    "/activities/{pk}/put-off": "takes a post",
+    "/activities/{pk}/snooze": "takes a post",
+    "/activities/{pk}/reopen": "takes a post",
+    "/activities/people": "answers the composer's script",
     "/leads/{pk}/delete": "takes a post",
     "/leads/{pk}/restore": "takes a post",
     "/leads/{pk}/fields/{name}": "a piece of the lead's page",
@@ -104,8 +129,11 @@ NO_PAGE = {
     "/operations/{id}/cancel": "takes a post",
     "/operations/{id}/failed.csv": "a file",
     "/operations/{id}/undo": "takes a post",
+    "/notifications/bell": "a piece of every page",
+    "/notifications/read": "takes a post",
+    "/notifications/{pk}/open": "takes a post",
+    "/settings/hours/holidays/{id}/remove": "takes a post",
     "/sign-out": "takes a post",
-    "/events/stream": "a stream",
     "/health/live": "for machines",
     "/health/ready": "for machines",
     "/metrics": "for machines",
@@ -151,6 +179,14 @@ def make_imports(by: Actor) -> tuple[Operation, Operation, Operation]:
     return operation, draft, check
 
 
+def make_clocks() -> dict[str, int]:
+    """A service level with its clocks; the ids of it, of a stage and of a move between stages."""
+    policy = SlaPolicy.objects.create(name="Answer", kind="time_in_stage", target_minutes=60)
+    refresh_clocks(lead_ids=list(Lead.objects.values_list("pk", flat=True)), now=timezone.now())
+    move = LeadTransition.objects.get(source__code="new", target__code="qualified")
+    return {"sla_policy": policy.pk, "stage_number": 2, "move": move.pk}
+
+
 @pytest.fixture
 def world(committed_db):
     """A tenant with something on every page."""
@@ -173,9 +209,13 @@ def world(committed_db):
     make_arrival(tenant, number=3)
     with acting(admin) as by:
         Lead.objects.filter(pk=lead.pk).update(company="Northwind Labs")
+        task = Activity.objects.create(
+            lead=lead, user=lead.owner, activity_type="task", description="Send the offer", due_at=timezone.now()
+        )
         LeadShare.objects.create(lead=lead, team=team)
         provider, inference = make_providers(lead, by)
         view = save_view(view=None, list_name="leads", wanted=ViewSettings(name="Hot", query={"status": "new"}), by=by)
+        stage_ids = make_clocks()
         role = Role.objects.get(code="sales_rep")
         Invitation.objects.create(email="new@acme.example", role=role, invited_by=admin, expires_at=now)
         ApiKey.objects.create(tenant=tenant, user=admin, name="Sync", prefix="smk_abcdefgh", secret_hash="x")
@@ -184,7 +224,9 @@ def world(committed_db):
     runner.run(check.pk)
     ids = {
         "lead": lead.pk,
+        "activity": task.pk,
         "other": other.pk,
+        **stage_ids,
         "view": view.pk,
         "list": "leads",
         "operation": operation.pk,
@@ -202,6 +244,8 @@ def world(committed_db):
         "arrival": failed.pk,
         "group": similar_pair(tenant),
         "token": reset_token(rep),
+        "assignment_rule": make_rule(admin, fallback="wait", conditions={"field": "city", "op": "is", "value": "Boston"}).pk,
+        "pool": make_pool(admin, rep).pk,
     }
     return admin, ids
 

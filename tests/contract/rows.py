@@ -14,6 +14,8 @@ from crm.tenancy.models import Tenant
 ASKED_FOR: dict[str, dict[str, Any]] = {
     "customobjects.FieldDefinition": {"key": "field"},
     "leads.LeadShare": {"team": None},
+    # The trigger began the lead's one open stay already.
+    "pipeline.LeadStage": {"exited_at": dt.datetime(2999, 1, 1, tzinfo=dt.UTC)},
 }
 OPTIONAL_LINKS = {"leads.LeadShare": {"user"}}
 
@@ -76,6 +78,7 @@ class RowMaker:
             ((models.UUIDField,), uuid.uuid4()),
             ((models.JSONField,), {}),
             ((models.BooleanField,), False),
+            ((models.DurationField,), dt.timedelta()),
             ((models.DateTimeField,), timezone.now()),
             ((models.DateField,), dt.date(2026, 1, 31)),
             ((models.IntegerField,), self.number % 30_000),

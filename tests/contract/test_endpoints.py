@@ -16,6 +16,10 @@ from django.conf import settings
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
+from activities.enums import ActivityPriority, ActivityStatus, ActivityType
+from activities.services.logging import ActivityDraft, log_activity
+from assignments.services.giving import assign_lead, reassign_lead
+from assignments.services.rules import RuleSettings, save_rule
 from crm.identity.enums import SessionKind
 from crm.identity.models import Registration, Role, RoleGrant, User
 from crm.identity.services.passwords import reset_token
@@ -26,11 +30,18 @@ from crm.tenancy.models import Tenant
 from duplicates.services.checking import refresh_leads
 from duplicates.services.scanning import scanned_by
 from leads.models import Lead
+from pipeline.models import LeadStage
 from tests.factories import PASSWORD, acting, inside, make_lead, make_session, make_team, make_tenant, make_user
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "api" / "endpoints.tsv"
 # Their leaves may be missing while the value itself is null: predictions and recommendations come with scoring.
-MAY_BE_NULL = ("conversion_probability", "next_action_recommended")
+MAY_BE_NULL = (
+    "conversion_probability", "next_action_recommended",
+    # The first owner of a lead had none before.
+    "previous_user_id",
+    # A stay that goes on, or that no person began; a status that nobody left.
+    "exited_at", "duration_hours", "user_email", "avg_duration_hours", "min_duration_hours", "max_duration_hours",
+)  # fmt: skip
 PUBLIC = {"S1-01", "S1-02", "S1-03", "S1-52", "S1-53", "S1-54", "S4-196", "S4-199", "S4-201", "S4-202", "S4-203", "S4-204"}
 
 
@@ -169,6 +180,19 @@ def _similar(world: World) -> Call:
     return Call(query={"threshold": "0.8", "limit": "100", "auto_merge_threshold": "0.95", "include_suggestions": "true"})
 
 
+def _given_before(world: World) -> Call:
+    with acting(world.admin) as by:
+        assign_lead(lead_id=world.double.pk, user_id=world.admin.pk, reason="Initial assignment", by=by)
+        reassign_lead(lead_id=world.double.pk, user_id=world.colleague.pk, reason="Workload rebalancing", by=by)
+    return Call(ids={"lead_id": world.double.pk})
+
+
+def _by_rules(world: World) -> Call:
+    with acting(world.admin) as by:
+        save_rule(wanted=RuleSettings(name="Everybody"), by=by)
+    return Call(body={})
+
+
 def _lead(**body: Any) -> Callable[[World], Call]:
     return lambda world: Call(ids={"id": world.lead.pk}, body=body)
 
@@ -204,6 +228,16 @@ def _plain(**body: Any) -> Callable[[World], Call]:
     return lambda world: Call(body=body)
 
 
+def _in_june() -> Callable[[World], Call]:
+    return lambda world: Call(query={"date_from": "2024-06-01", "date_to": "2024-06-30"})
+
+
+def _stage_notes(world: World) -> Call:
+    with inside(world.tenant.pk):
+        stage = LeadStage.objects.get(lead=world.lead)
+    return Call(body={"stageId": stage.pk, "notes": "Updated notes for the stage", "nextActionRequired": "Updated next action"})
+
+
 _LOGIN = lambda world: Call(body={"email": world.admin.email, "password": PASSWORD})  # noqa: E731
 _NEW_LEAD = {
     "name": "Sarah Johnson",
@@ -222,6 +256,30 @@ _NEW_LEAD = {
     "ignore_duplicates": False,
 }
 
+
+
+def _activity(world: World, **draft: Any) -> int:
+    due = {"due_at": timezone.now() + timedelta(hours=20), "priority": ActivityPriority.URGENT, **draft}
+    with acting(world.admin) as by:
+        return log_activity(lead_id=world.lead.pk, draft=ActivityDraft(activity_type=ActivityType.CALL, description="Call back", **due), by=by).pk
+
+
+def _with_activities(
+    query: dict[str, Any] | None = None, body: Callable[[int], dict[str, Any]] | None = None, **ids: Any
+) -> Callable[[World], Call]:
+    """A call about activities: one planned, one done, and a submitted form."""
+
+    def made(world: World) -> Call:
+        pk = _activity(world)
+        _activity(world, status=ActivityStatus.COMPLETED, due_at=None, duration=15, outcome="Positive")
+        named = dict.fromkeys(("id", "lead_id"), world.lead.pk)
+        filled = {name: world.admin.pk if value == "me" else value for name, value in (query or {}).items()}
+        return Call(ids=named, query=filled, body=body(pk) if body else None)
+
+    return made
+
+
+_THIS_YEAR = {"date_from": "2024-06-01", "date_to": "2099-06-30"}
 CALLS: dict[str, Callable[[World], Call]] = {
     "S0-01": lambda world: Call(
         query={
@@ -306,6 +364,16 @@ CALLS: dict[str, Callable[[World], Call]] = {
             "max_records": "10000",
         }
     ),
+    "S0-12": _with_activities(
+        {
+            "limit": "50",
+            "activity_types": "call_made",
+            "start_date": "2024-01-01",
+            "end_date": "2099-01-01",
+            "include_system": "true",
+            "category": "communication",
+        }
+    ),
     "S0-14": _enrich,
     "S1-01": _register,
     "S1-02": _LOGIN,
@@ -324,6 +392,78 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S1-06": _lead(first_name="Jane", last_name="Smith", phone="+15559876543"),
     "S1-08": lambda world: Call(query={"limit": 50}),
     "S1-09": lambda world: Call(query={"limit": 50}),
+    "S1-11": lambda world: Call(
+        body={
+            "leadId": world.double.pk,
+            "assignedUserId": world.colleague.pk,
+            "reason": "New lead assignment",
+            "notes": "High priority prospect",
+        }
+    ),
+    "S1-12": lambda world: Call(
+        body={
+            "leadId": world.lead.pk,
+            "newAssignedUserId": world.colleague.pk,
+            "reason": "Workload rebalancing",
+            "notes": "Moving to senior sales rep",
+        }
+    ),
+    "S1-13": lambda world: Call(body={"leadId": world.lead.pk, "reason": "Lead requires special handling"}),
+    "S1-14": _plain(reason="Weekly bulk assignment", max_leads_per_user=25),
+    "S1-15": lambda world: Call(ids={"lead_id": world.lead.pk}),
+    "S1-16": _given_before,
+    "S1-17": lambda world: Call(query={"assigned_user_id": world.admin.pk, "lead_status": "new", "limit": 50}),
+    "S1-18": lambda world: Call(query={"limit": 20}),
+    "S4-051": _by_rules,
+    "S1-20": lambda world: Call(
+        body={
+            "leadId": world.lead.pk,
+            "statusId": 2,
+            "notes": "Lead qualified after initial contact",
+            "nextActionRequired": "Schedule follow-up call",
+        }
+    ),
+    "S1-21": lambda world: Call(ids={"lead_id": world.lead.pk}),
+    "S1-22": lambda world: Call(ids={"lead_id": world.lead.pk}),
+    "S1-23": lambda world: Call(ids={"lead_id": world.lead.pk}),
+    "S1-24": _stage_notes,
+    "S1-25": _in_june(),
+    "S1-26": lambda world: Call(query={"user_id": world.admin.pk, "date_from": "2024-06-01", "date_to": "2024-06-30"}),
+    "S1-27": _in_june(),
+    "S1-28": lambda world: Call(query={"sla_hours": 24}),
+    "S1-29": _in_june(),
+    "S1-31": lambda world: Call(query={"limit": 20}),
+    "S1-32": _in_june(),
+    "S1-33": lambda world: Call(query={"sla_hours": 24}),
+    "S1-34": _in_june(),
+    "S1-35": _in_june(),
+    "S1-36": lambda world: Call(
+        body={
+            "leadId": world.lead.pk,
+            "activityType": "call",
+            "description": "Initial call made to prospect",
+            "nextFollowUpDate": "2024-06-15T10:00:00Z",
+            "priority": "high",
+            "status": "pending",
+        }
+    ),
+    "S1-37": _with_activities({"activity_type": "call", "user_id": "me", "priority": "urgent", "status": "pending", **_THIS_YEAR, "limit": 20, "offset": 0}),
+    "S1-38": _with_activities({"limit": 50}),
+    "S1-39": _with_activities({"user_id": "me", "priority": "urgent", "limit": 50}),
+    "S1-40": _with_activities({"activity_type": "call", "priority": "urgent", "limit": 20}),
+    "S1-41": _with_activities({"priority": "urgent", "limit": 20}),
+    "S1-42": _with_activities({"user_id": "me"}),
+    "S1-43": _with_activities(),
+    "S1-44": _with_activities(body=lambda pk: {"activityId": pk, "status": "completed", "notes": "Call completed successfully"}),
+    "S1-45": _with_activities(body=lambda pk: {"activityId": pk, "nextFollowUpDate": "2024-06-20T10:00:00Z", "notes": "Rescheduled for next week"}),
+    "S1-46": _with_activities(
+        body=lambda pk: {"activityIds": [pk], "nextFollowUpDate": "2024-06-25T10:00:00Z", "notes": "Bulk reschedule due to team availability"}
+    ),
+    "S1-47": _with_activities(_THIS_YEAR),
+    "S1-48": _with_activities({"user_id": "me", **_THIS_YEAR}),
+    "S1-49": _with_activities(_THIS_YEAR),
+    "S1-50": _with_activities({"limit": 20}),
+    "S1-51": _with_activities(),
     "S1-52": lambda world: Call(
         query={"hub.mode": "subscribe", "hub.verify_token": settings.FB_VERIFY_TOKEN, "hub.challenge": "1158201444"}
     ),
@@ -342,6 +482,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S4-037": _lead(),
     "S4-038": _lead(company="Renamed"),
     "S4-039": _lead(),
+    "S4-041": _lead(),
+    "S4-045": lambda world: Call(body={"lead_ids": [world.lead.pk, world.double.pk]}),
     "S4-047": _plain(page_url="https://example.com/p", answers={"name": "Jane Roe", "email": "jane@web.example"}),
     "S4-048": _plain(**{"from": "Jane Roe <jane@mail.example>", "subject": "Prices", "text": "Please call me."}),
     "S4-049": _plain(network="linkedin", handle="jane.roe", message="Interesting!"),

@@ -24,7 +24,10 @@ from leads.models import Lead
 from tests.contract.walk import all_routes
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("crm", "audit", "customobjects", "enrichment", "leads", "scoring", "webhooks", "duplicates", "matching", "demo")
+CODE = (
+    "crm", "activities", "assignments", "audit", "customobjects", "demo", "duplicates", "enrichment", "leads", "matching", "notifications",
+    "pipeline", "scoring", "webhooks",
+)  # fmt: skip
 MOST_LINES, MOST_OF_A_FUNCTION = 600, 60
 
 
@@ -179,6 +182,10 @@ SIGN_IN_ONLY = {
     "PreferencesView": "one's own",
     "ApiKeysView": "one's own keys",
     "ApiKeyView": "one's own keys; others' with the permission",
+    "NotificationsView": "one's own",
+    "NotificationReadView": "one's own",
+    "NotificationsReadView": "one's own",
+    "NotificationPreferencesView": "one's own",
     "UndoView": "one's own operations; others' with the permission",
     "OperationsView": "one's own operations; others' with the permission",
     "OperationView": "one's own operations; others' with the permission",

@@ -7,8 +7,10 @@ from django.apps import apps
 from django.db import IntegrityError, ProgrammingError, connection, models, transaction
 from psycopg import sql
 
+from activities.models import Activity
+from assignments.models import AssignmentRule, Leave, Pool
 from crm.identity.enums import SessionKind
-from crm.identity.models import ApiKey, Invitation, Role, User
+from crm.identity.models import ApiKey, Holiday, Invitation, Role, User
 from crm.operations.models import Operation
 from crm.savedviews.models import SavedView
 from crm.tenancy.fields import TenantForeignKey
@@ -18,14 +20,16 @@ from crm.tenancy.scope import NoTenantOpen, WrongTenant, tenant_scope
 from crm.tenancy.walls import CONDITION, POLICY, UNPOLICED, policed_models, tenant_models
 from duplicates.models import DuplicateGroup, Merge
 from enrichment.models import ProviderSettings
-from leads.models import Arrival
+from leads.models import Arrival, Lead, LeadStatus, LeadTransition
+from notifications.models import Notification
+from pipeline.models import SlaPolicy
 from tests.contract.rows import RowMaker
 from tests.contract.walk import Route, all_routes
 from tests.customobjects.parts import make_field
 from tests.factories import acting, make_form, make_lead, make_session, make_team, make_user
 from webhooks.models import Source
 
-OWN_APPS = ("crm.", "audit", "enrichment", "leads", "duplicates", "scoring", "webhooks", "demo")
+OWN_APPS = ("crm.", "assignments", "audit", "enrichment", "pipeline", "leads", "duplicates", "scoring", "webhooks", "demo")
 
 # Models of the product that belong to no tenant.
 TENANTLESS = {
@@ -291,6 +295,7 @@ PUBLIC_PAGES = {
     "/forgot-password": "sign-in itself",
     "/reset-password/{token}": "sign-in itself",
     "/join/{token}": "sign-in itself",
+    "/unsubscribe/{token}": "a signed link in a mail; it stops mails of one kind",
     "/mailbox": "the demo's outgoing mail; 404 outside the demo",
     "/ui/": "the component gallery holds no data",
     "/admin/jsi18n/": "words of the scripts",
@@ -300,6 +305,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # A body that passes validation, where a handler reads it before it looks for the record.
 BODIES: dict[str, dict[str, Any]] = {
     "/settings/users/{id}/change": {"is_active": "on"},
+    "/api/activities/{id}/snooze": {"until": "2099-01-01T09:00:00Z"},
 }
 
 
@@ -314,6 +320,21 @@ def page_routes() -> list[Route]:
 
 def short(path: str) -> str:
     return path.removeprefix("/api/").removeprefix("/v1/").strip("/")
+
+
+def stage_ids(mallory: User, lead: Lead) -> dict[str, dict[str, Any]]:
+    """Stages, the moves between them, and service levels."""
+    with acting(mallory):
+        policy = SlaPolicy.objects.create(name="theirs", kind="first_response", target_minutes=5)
+        status = LeadStatus.objects.create(number=977, code="theirs", label="Theirs", position=99)
+        move = LeadTransition.objects.create(source=status, target=lead.status)
+    return {
+        "stages": {"lead_id": lead.pk},
+        "settings/sla-policies": {"id": policy.pk},
+        "settings/sla": {"pk": policy.pk},
+        "settings/statuses": {"id": status.number, "number": status.number},
+        "settings/transitions": {"id": move.pk, "pk": move.pk},
+    }
 
 
 def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
@@ -335,6 +356,9 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         arrival = Arrival.objects.create(tenant=home, platform_key="api", source_lead_id="theirs", processing_status="failed")
         group = DuplicateGroup.objects.create(tenant=home, similarity=0.9, size=2)
         provider = ProviderSettings.objects.create(tenant=home, kind="http", name="theirs")
+        activity = Activity.objects.create(tenant=home, lead=lead, activity_type="call", due_at=lead.created_at)
+        told = Notification.objects.create(tenant=home, user=mallory, kind="theirs", title="theirs")
+        holiday = Holiday.objects.create(tenant=home, name="theirs", date=lead.created_at.date())
     # A link of nobody: a real one is open to whoever holds it.
     signed = "sm_of_nobody"
     custom_field = make_field(home)
@@ -346,6 +370,8 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "roles": {"id": role.pk},
         "api-keys": {"id": key.pk},
         "tenants": {"id": home.pk},
+        "activities": {"id": activity.pk, "pk": activity.pk, "lead_id": lead.pk},
+        **stage_ids(mallory, lead),
         "leads/merges": {"id": merge.pk},
         "duplicates/merges": {"pk": merge.pk},
         "views": {"id": view.pk, "pk": view.pk, "list_name": "of-nobody"},
@@ -369,6 +395,29 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "settings/enrichment": {"pk": provider.pk},
         "settings/connections": {"pk": source.pk},
         "webhooks": {"key": "sms_of_nobody"},
+        "notifications": {"id": told.pk, "pk": told.pk},
+        "unsubscribe": {"token": signed},
+        "settings/hours": {"id": holiday.pk},
+        "settings/hours/teams": {"id": team.pk},
+        "settings/hours/users": {"id": colleague.pk},
+        "settings/holidays": {"id": holiday.pk},
+        **ids_of_assignment(colleague, lead),
+    }
+
+
+def ids_of_assignment(person: User, lead: Lead) -> dict[str, dict[str, Any]]:
+    """The part of foreign_ids() that is about giving leads."""
+    day = lead.created_at.date()
+    with tenant_scope(lead.tenant_id):
+        pool, rule = Pool.objects.create(name="theirs"), AssignmentRule.objects.create(name="theirs")
+        leave = Leave.objects.create(user=person, first_day=day, last_day=day)
+    return {
+        "assignments": {"lead_id": lead.pk},
+        "assignments/people": {"pk": person.pk, "leave": leave.pk},
+        "assignments/queue": {"pk": lead.pk},
+        "assignments/rules": {"pk": rule.pk},
+        "assignments/pools": {"pk": pool.pk},
+        "settings/assignment-rules": {"id": rule.pk},
     }
 
 
@@ -452,7 +501,7 @@ def test_every_page_sends_who_is_not_signed_in_to_the_sign_in_page(db, pages):
     client = pages()
     for route in page_routes():
         # The stream is asynchronous and answers by itself; where a browser's loop runs, this client cannot ask it.
-        if route.path in PUBLIC_PAGES or route.path == "/events/stream":
+        if route.path in PUBLIC_PAGES:
             continue
         path = route.filled(dict.fromkeys(route.parameters, 1))
         for method in ("GET", "POST"):

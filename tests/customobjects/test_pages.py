@@ -47,7 +47,7 @@ def test_list_has_a_flat_query_count(tenant, alice, pages, item_count, django_as
         make_field(tenant)
     web = pages(alice)
     web.get(BASE)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         web.get(BASE)
 
 
