@@ -1,13 +1,13 @@
 """Read the history of records. A history row holds the record as it was *before* a change; the change is the step to the next."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Field, ForeignKey, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Field, ForeignKey, Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.utils.dateparse import parse_datetime
 
 from audit.models import AuditEvent
@@ -214,25 +214,39 @@ def log_before(
 ) -> tuple[list[LogEntry], LogPosition | None]:
     """One page of the tenant's log over all tracked models and acts, newest first, and where the next page starts.
 
-    Each model is read along its index of time: one query a model, and two more for each that is on the page.
+    One query over all models, each read along its index of time, and four for each model that is on the page.
     """
-    found: list[tuple[LogPosition, type[Model] | None, Any]] = []
-    for tracked, history in tracked_models().items():
-        label = tracked._meta.label_lower
-        if not model or model == label:
-            rows = _rows_before(history._default_manager.all(), before, label, "pgh_created_at", "pgh_id")
-            if user_id is not None:
-                rows = rows.filter(pgh_context__user=user_id)
-            found.extend((LogPosition(at=row.pgh_created_at, model=label, row=row.pgh_id), tracked, row) for row in rows[: most + 1])
-    if not model or model == ACTS:
-        acts = _rows_before(AuditEvent.objects.all(), before, ACTS, "at", "id")
+    by_label: dict[str, type[Model] | None] = {ACTS: None} | {tracked._meta.label_lower: tracked for tracked in tracked_models()}
+    parts = []
+    for label, tracked in by_label.items():
+        if model and model != label:
+            continue
+        manager, at, pk = (
+            (tracked_models()[tracked]._default_manager, "pgh_created_at", "pgh_id") if tracked else (AuditEvent.objects, "at", "id")
+        )
+        rows = _rows_before(manager.all(), before, label, at, pk)
         if user_id is not None:
-            acts = acts.filter(user_id=user_id)
-        found.extend((LogPosition(at=act.at, model=ACTS, row=act.pk), None, act) for act in acts[: most + 1])
-    found.sort(key=lambda item: item[0], reverse=True)
+            rows = rows.filter(**{"pgh_context__user" if tracked else "user_id": user_id})
+        parts.append(rows.annotate(log_of=Value(label), log_at=F(at), log_row=F(pk)).values_list("log_at", "log_of", "log_row")[: most + 1])
+    if not parts:
+        return [], None
+    rows_in_order = parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
+    found = sorted((LogPosition(at=at, model=label, row=pk) for at, label, pk in rows_in_order), reverse=True)
     page = found[:most]
-    following = page[-1][0] if len(found) > most else None
-    return _log_entries(page), following
+    following = page[-1] if len(found) > most else None
+    return _log_entries(_loaded(page, by_label)), following
+
+
+def _loaded(page: Sequence[LogPosition], by_label: Mapping[str, type[Model] | None]) -> list[tuple[LogPosition, type[Model] | None, Any]]:
+    """The rows of a page, a query a model."""
+    wanted: dict[str, list[int]] = {}
+    for place in page:
+        wanted.setdefault(place.model, []).append(place.row)
+    rows: dict[str, dict[int, Any]] = {}
+    for label, ids in wanted.items():
+        tracked = by_label[label]
+        rows[label] = (tracked_models()[tracked]._default_manager if tracked else AuditEvent.objects).in_bulk(ids)
+    return [(place, by_label[place.model], rows[place.model][place.row]) for place in page if place.row in rows[place.model]]
 
 
 def _rows_before(rows: QuerySet[Any], before: LogPosition | None, model: str, at: str, pk: str) -> QuerySet[Any]:

@@ -221,8 +221,9 @@ def pages(bench: Bench) -> dict[str, Any]:
     for login in ("manager", "rep0"):
         caller = Caller(bench.port, {"Cookie": f"sessionid={_browser_session(bench, login)}"})
         paths = ["/", "/leads", "/leads?status=new&sort=-score", "/leads?search=smith", "/leads/new", "/settings", "/operations"]
+        paths += ["/pipeline", "/pipeline?assigned_to=me&sort=-score", "/notifications"]
         if login == "manager":
-            paths.append(f"/leads/{newest}?from=")
+            paths += [f"/leads/{newest}?from=", "/assignments", "/sla"]
         for path in paths:
             timing = timed(caller, path, rounds=10, warm=2)
             show_line(f"{login} {path}", timing)

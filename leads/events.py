@@ -38,7 +38,7 @@ class LeadsChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LeadsMoved(Event):
-    """Leads went from one status to another: all of them from the same to the same."""
+    """Leads went from one status to another: all of them from the same to the same. `note` and `next_action` came with the move."""
 
     name = "lead.status_changed"
     live = True
@@ -46,6 +46,8 @@ class LeadsMoved(Event):
     from_status: int
     to_status: int
     rules_skipped: bool = False
+    note: str = ""
+    next_action: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ grant(permissions.CONFIGURE)
 
 navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
 navigation.add(
-    "main", NavItem(label=_("Pipeline"), url="/pipeline", icon="square-kanban", key="g p", capability=permissions.VIEW), order=30
+    "main", NavItem(label=_("Pipeline"), url="/pipeline", icon="square-kanban", key="g p", capability=permissions.VIEW), order=21
 )
 saveable_lists.add(
     "main",

@@ -2,13 +2,13 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.events.bus import subscribe
+from crm.events.bus import subscribe, subscribe_to_many
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.operations.runner import kind
 from crm.registry import NavItem, Section, SettingsPage, navigation, sections, settings_pages
 from crm.rest.routing import route
-from leads.events import LeadsAssigned, LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsRestored
+from leads.events import LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsMoved, LeadsRestored
 from notifications.registry import notification_kind
 from pipeline import permissions, receivers
 from pipeline.api import metrics, sla, stages
@@ -68,5 +68,6 @@ notification_kind(
     escalation.BREACHED, _("Service level breached"), _("The time of a lead has run out"), by_email=True, icon="alarm-clock"
 )  # fmt: skip
 kind(policies.RECOMPUTE, policies.recompute_chunk)
-for _event in (LeadsCaptured, LeadsChanged, LeadsAssigned, LeadsDeleted, LeadsRestored):
-    subscribe(_event, receivers.follow)
+for _event in (LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsRestored):
+    subscribe_to_many(_event, receivers.follow)
+subscribe(LeadsMoved, receivers.note_move, within=True)

@@ -1,11 +1,10 @@
 from django.urls import path
 
-from pipeline.pages import control_room, lead, policies, stage
+from pipeline.pages import control_room, lead, policies
 
 app_name = "pipeline"
 urlpatterns = [
     path("sla", control_room.ControlRoomPage.as_view(), name="control-room"),
-    path("leads/<int:pk>/stage", stage.StagePage.as_view(), name="stage"),
     path("leads/<int:pk>/sla", lead.PausePage.as_view(), name="pause"),
     path("settings/sla", policies.PoliciesPage.as_view(), name="policies"),
     path("settings/sla/new", policies.PolicyPage.as_view(), name="policy-new"),

@@ -81,8 +81,8 @@ class SnoozeView(ApiView):
 
     @extend_schema(request=bodies.SnoozeIn, summary="Let an activity rest until a time", tags=TAGS, responses={200: bodies.ONE})
     def put(self, request: Request, id: str, **_: Any) -> Response:
-        until = read(bodies.SnoozeIn, request.data)["until"]
-        activity = snooze(activity_id=parse_id(id), until=until, by=self.actor)
+        activity = find_activity(activity_id=parse_id(id), by=self.actor)
+        activity = snooze(activity_id=activity.pk, until=read(bodies.SnoozeIn, request.data)["until"], by=self.actor)
         return success(request, activity_out(activity), message="Activity snoozed")
 
 

@@ -27,7 +27,7 @@ from leads.pages.groups import GROUPINGS, beside_in_groups
 from leads.pages.listing import follow_up_choices
 from leads.pages.timeline import LOST_REASONS, drawn, timeline_of
 from leads.permissions import CHANGE, DELETE, VIEW
-from leads.selectors import arrivals_of, move_between, moves_from, vocabulary
+from leads.selectors import arrivals_of, moves_from, vocabulary
 from leads.services.bin import delete_lead
 from leads.services.drafts import RECORDS
 from leads.services.editing import edit_lead, find_lead
@@ -111,8 +111,6 @@ def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> l
     """The stage bar: open statuses in order, with the time spent, then won and lost."""
     spent, current = _time_spent(lead, changes)
     allowed = {status.pk for status in moves_from(lead.status)}
-    # Moves that ask for something are made on a page that asks.
-    asking = {status.pk for status in words if (move := move_between(lead.status, status)) and (move.required_fields or move.needs_reason)}
     stages = []
     passed = lead.status.category == StatusCategory.WON
     for status in words:
@@ -133,7 +131,6 @@ def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> l
                 "is_current": is_current,
                 "spent": current if is_current else spent.get(status.label),
                 "allowed": status.pk in allowed,
-                "asks_at": f"/leads/{lead.pk}/stage?to={status.code}" if status.pk in asking else "",
             }
         )
     return stages

@@ -22,7 +22,7 @@ from leads.permissions import CHANGE
 from leads.selectors import vocabulary
 from leads.services.editing import edit_lead, find_lead
 
-REASON = "reason"
+REASON, NEXT = "reason", "next_action"
 # Fields whose form bears another name than the API.
 _FORM_NAMES = {"next_follow_up": "follow_up", "assigned_to": "owner"}
 
@@ -36,6 +36,7 @@ class ReasonForm(forms.Form):
             self.fields[REASON] = forms.ChoiceField(label=_("Why?"), choices=LOST_REASONS, widget=forms.RadioSelect)
         else:
             self.fields[REASON] = forms.CharField(label=_("Why?"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+            self.fields[NEXT] = forms.CharField(label=_("Next action"), max_length=255, required=False)
 
 
 class Asked:
@@ -51,8 +52,8 @@ class Asked:
             for name in names
         ]
         for form in self.forms:
-            for field in form.fields.values():
-                field.required = True
+            for name, field in form.fields.items():
+                field.required = name != NEXT
 
     @property
     def is_answered(self) -> bool:
@@ -68,6 +69,7 @@ class Asked:
                 data |= given
             else:
                 data["lost_reason" if target.category == StatusCategory.LOST else "move_note"] = form.cleaned_data[REASON]
+                data["next_action"] = form.cleaned_data.get(NEXT, "")
         return {name: value for name, value in data.items() if value != {}}
 
 

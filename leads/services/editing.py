@@ -55,8 +55,8 @@ def find_lead(*, lead_id: int, with_deleted: bool = False, lock: bool = False, b
 def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
     """Change the fields given, in one transaction: rules of statuses and ownership included, score kept right.
 
-    `data` uses the lead's own names; `name` is split, `status` is a word, `owner_id` a user or None. A field that is equal
-    already is not a change. Raises InvalidInput by field, InvalidTransition, Forbidden.
+    `data` uses the lead's own names; `name` is split, `status` is a word, `owner_id` a user or None. `move_note` and `next_action` are
+    kept with a move to another status. A field that is equal already is not a change. Raises InvalidInput by field, InvalidTransition, Forbidden.
     """
     by.require(CHANGE)
     with transaction.atomic():
@@ -73,7 +73,7 @@ def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
         lead.save(update_fields=[*changed, *rescored, "updated_at"])
         if "tags" in changed:
             remember_tags(set(lead.tags))
-        _tell(lead, before, changed, by=by)
+        _tell(lead, before, changed, data)
     reported = [
         public_name(name) for name in changed if name not in ("email_key", "status_changed_at", "assigned_at", "probability_pinned")
     ]
@@ -236,9 +236,17 @@ def status_out(status: LeadStatus) -> dict[str, Any]:
     return {"id": status.number, "name": status.code, "description": status.description}
 
 
-def _tell(lead: Lead, before: dict[str, Any], changed: list[str], *, by: Actor) -> None:
+def _tell(lead: Lead, before: dict[str, Any], changed: list[str], data: Mapping[str, Any]) -> None:
     if "status_id" in changed:
-        publish(LeadsMoved(lead_ids=(lead.pk,), from_status=before["status_id"], to_status=lead.status_id))
+        publish(
+            LeadsMoved(
+                lead_ids=(lead.pk,),
+                from_status=before["status_id"],
+                to_status=lead.status_id,
+                note=data.get("move_note") or "",
+                next_action=data.get("next_action") or "",
+            )
+        )
     if "owner_id" in changed:
         publish(LeadsAssigned(lead_ids=(lead.pk,), owner_id=lead.owner_id))
     publish(LeadsChanged(lead_ids=(lead.pk,), fields=tuple(public_name(name) for name in changed)))

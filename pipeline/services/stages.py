@@ -10,6 +10,7 @@ from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.operations.models import Operation
 from leads.errors import InvalidTransition
+from leads.events import LeadsMoved
 from leads.models import Lead, LeadStatus
 from leads.permissions import CHANGE
 from leads.selectors import next_statuses, vocabulary
@@ -61,10 +62,19 @@ def change_status(
         if previous.pk == status.pk:
             allowed = [status_out(item) for item in next_statuses(previous)]
             raise InvalidTransition(current=previous.code, wanted=status.code, allowed=allowed)
-        data = {**(fields or {}), "status": status.code, "move_note": notes, "skip_rules": skip_rules}
+        said = _checked({"notes": notes, "next_action_required": next_action})
+        data = {
+            **(fields or {}),
+            "status": status.code,
+            "move_note": said["notes"],
+            "next_action": said["next_action_required"],
+            "skip_rules": skip_rules,
+        }
         edited = edit_lead(lead_id=lead.pk, data=data, by=by)
         stage = stages_of(edited.lead).get(exited_at=None)
-        _write(stage, {"notes": notes, "next_action_required": next_action}, skipped=skip_rules)
+        if skip_rules:
+            LeadStage.objects.filter(pk=stage.pk).update(rules_skipped=True)
+            stage.rules_skipped = True
     return Moved(lead=edited.lead, stage=stage, previous=previous)
 
 
@@ -73,23 +83,28 @@ def update_notes(*, stage_id: int, changes: Mapping[str, str], by: Actor) -> Lea
     by.require(CHANGE)
     with transaction.atomic():
         stage = find_stage(stage_id=stage_id, lock=True, by=by)
-        _write(stage, changes)
+        texts = _checked(changes)
+        for name, text in texts.items():
+            setattr(stage, name, text)
+        if texts:
+            LeadStage.objects.filter(pk=stage.pk).update(**texts)
     return stage
 
 
-def _write(stage: LeadStage, changes: Mapping[str, str], *, skipped: bool = False) -> None:
+def _checked(changes: Mapping[str, str]) -> dict[str, str]:
     texts = {name: text.strip() for name, text in changes.items()}
     limits = {"notes": MOST_NOTES, "next_action_required": MOST_ACTION}
     wrong = {name: [f"At most {limits[name]:,} characters."] for name, text in texts.items() if len(text) > limits[name]}
     if wrong:
         raise InvalidInput(wrong)
-    changed: dict[str, Any] = {name: text for name, text in texts.items() if getattr(stage, name) != text}
-    if skipped and not stage.rules_skipped:
-        changed["rules_skipped"] = True
-    for name, value in changed.items():
-        setattr(stage, name, value)
-    if changed:
-        LeadStage.objects.filter(pk=stage.pk).update(**changed)
+    return texts
+
+
+def note_down(*, event: LeadsMoved) -> None:
+    """Write what came with a move into the stays that it began, which the database has opened by now."""
+    if event.note or event.next_action:
+        stays = LeadStage.objects.filter(lead_id__in=event.lead_ids, exited_at=None)
+        stays.update(notes=event.note[:MOST_NOTES], next_action_required=event.next_action[:MOST_ACTION])
 
 
 def qualify_lead(*, lead_id: int, notes: str = "", next_action: str = "", by: Actor) -> Moved:

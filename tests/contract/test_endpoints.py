@@ -257,11 +257,12 @@ _NEW_LEAD = {
 }
 
 
-
 def _activity(world: World, **draft: Any) -> int:
     due = {"due_at": timezone.now() + timedelta(hours=20), "priority": ActivityPriority.URGENT, **draft}
     with acting(world.admin) as by:
-        return log_activity(lead_id=world.lead.pk, draft=ActivityDraft(activity_type=ActivityType.CALL, description="Call back", **due), by=by).pk
+        return log_activity(
+            lead_id=world.lead.pk, draft=ActivityDraft(activity_type=ActivityType.CALL, description="Call back", **due), by=by
+        ).pk
 
 
 def _with_activities(
@@ -447,7 +448,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
             "status": "pending",
         }
     ),
-    "S1-37": _with_activities({"activity_type": "call", "user_id": "me", "priority": "urgent", "status": "pending", **_THIS_YEAR, "limit": 20, "offset": 0}),
+    "S1-37": _with_activities(
+        {"activity_type": "call", "user_id": "me", "priority": "urgent", "status": "pending", **_THIS_YEAR, "limit": 20, "offset": 0}
+    ),
     "S1-38": _with_activities({"limit": 50}),
     "S1-39": _with_activities({"user_id": "me", "priority": "urgent", "limit": 50}),
     "S1-40": _with_activities({"activity_type": "call", "priority": "urgent", "limit": 20}),
@@ -455,9 +458,15 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S1-42": _with_activities({"user_id": "me"}),
     "S1-43": _with_activities(),
     "S1-44": _with_activities(body=lambda pk: {"activityId": pk, "status": "completed", "notes": "Call completed successfully"}),
-    "S1-45": _with_activities(body=lambda pk: {"activityId": pk, "nextFollowUpDate": "2024-06-20T10:00:00Z", "notes": "Rescheduled for next week"}),
+    "S1-45": _with_activities(
+        body=lambda pk: {"activityId": pk, "nextFollowUpDate": "2024-06-20T10:00:00Z", "notes": "Rescheduled for next week"}
+    ),
     "S1-46": _with_activities(
-        body=lambda pk: {"activityIds": [pk], "nextFollowUpDate": "2024-06-25T10:00:00Z", "notes": "Bulk reschedule due to team availability"}
+        body=lambda pk: {
+            "activityIds": [pk],
+            "nextFollowUpDate": "2024-06-25T10:00:00Z",
+            "notes": "Bulk reschedule due to team availability",
+        }
     ),
     "S1-47": _with_activities(_THIS_YEAR),
     "S1-48": _with_activities({"user_id": "me", **_THIS_YEAR}),
@@ -517,7 +526,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "S4-235": _team,
     "S4-237": _own_tenant(),
     "S4-238": _own_tenant(display_name="Documented"),
+    "S4-067": lambda world: Call(ids={"id": _activity(world)}),
     "S4-241": _own_tenant(),
+    "S4-267": _plain(quiet_from="22:00", quiet_to="07:00"),
     "S4-242": _own_tenant(currency="EUR"),
 }
 

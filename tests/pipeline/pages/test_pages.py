@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from crm.tenancy.scope import tenant_scope
-from leads.models import Lead, LeadStatus, LeadTransition
+from leads.models import LeadStatus, LeadTransition
 from pipeline.models import LeadStage, SlaClock, SlaPolicy
 from pipeline.services.clocks import refresh_clocks
 from tests.factories import inside, make_lead, make_user
@@ -123,27 +123,21 @@ def test_the_lead_shows_its_clock_which_can_be_paused(client, tenant):
     assert 'id="lead-sla"' not in client.get(f"/leads/{make_lead(tenant, status='won').pk}").content.decode()
 
 
-def test_a_move_that_asks_is_made_on_a_page_that_asks(client, tenant):
+def test_what_is_said_with_a_move_stands_in_the_stay_it_begins(client, tenant):
     with inside(tenant.pk):
-        LeadTransition.objects.filter(source__code="new", target__code="qualified").update(
-            required_fields=["company", "assigned_to"], needs_reason=True
-        )
+        LeadTransition.objects.filter(source__code="new", target__code="qualified").update(required_fields=["company"], needs_reason=True)
     lead = make_lead(tenant)
-    link = f"/leads/{lead.pk}/stage?to=qualified"
-    assert f'href="{link}"' in client.get(f"/leads/{lead.pk}").content.decode()
-    answer = client.post(link, {"notes": "They asked", "company": "Acme"})
-    assert answer.status_code == 422
-    assert "Fill this in on the lead first: Assigned to." in answer.content.decode()
-    with inside(tenant.pk):
-        Lead.objects.filter(pk=lead.pk).update(owner=make_user(tenant))
-    assert client.post(link, {"notes": "", "company": "Acme"}).status_code == 422
-    answer = client.post(link, {"notes": "They asked", "company": "Acme", "next_action_required": "Call"})
-    assert answer.headers["Location"] == f"/leads/{lead.pk}"
+    link = f"/leads/{lead.pk}/move"
+    asked = client.post(link, {"status": "qualified"})
+    assert asked.status_code == 422
+    assert 'name="asked" value="company,reason"' in asked.content.decode()
+    body = {"status": "qualified", "asked": "company,reason", "company": "Acme", "reason": "They asked", "next_action": "Call"}
+    assert client.post(link, {**body, "reason": ""}).status_code == 422
+    assert client.post(link, body).headers["Location"] == f"/leads/{lead.pk}"
     with inside(tenant.pk):
         stage = LeadStage.objects.get(lead=lead, exited_at=None)
         lead.refresh_from_db()
     assert (stage.status_id, stage.notes, stage.next_action_required, lead.company) == (lead.status_id, "They asked", "Call", "Acme")
-    assert client.get(f"/leads/{lead.pk}/stage?to=won").status_code == 404
 
 
 # --- stages ---
