@@ -2,26 +2,57 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from activities import permissions
+from activities import permissions, receivers
 from activities.api import figures, timeline, views
+from activities.events import ActivitiesChanged
 from activities.pages import composer, today
 from activities.services import bulk, mentions, reminders
+from activities.services.digest import due_part
 from activities.services.timeline import SOURCE
 from audit.services.undo import PARTICIPANTS
+from crm.events.bus import subscribe
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.merging import moves_with
 from crm.operations.runner import kind
-from crm.registry import NavItem, Section, UndoParticipant, merge_participants, navigation, sections, today_sources, undo_participants
+from crm.registry import (
+    NavItem,
+    Section,
+    SettingsPage,
+    UndoParticipant,
+    merge_participants,
+    navigation,
+    sections,
+    settings_pages,
+    today_sources,
+    undo_participants,
+)
 from crm.rest.routing import route
 from crm.timeline import timeline_sources
-from notifications.registry import notification_kind
+from notifications.registry import digest_parts, notification_kind
 
 grant(permissions.VIEW, RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
 for _name in (permissions.ADD, permissions.CHANGE):
     grant(_name, RoleCode.MANAGER, RoleCode.SALES_REP)
 
 navigation.add("main", NavItem(label=_("Today"), url="/", icon="sun", key="g t"), order=10)
+navigation.add(
+    "main", NavItem(label=_("Calendar"), url="/calendar", icon="calendar-days", key="g k", capability=permissions.VIEW), order=12
+)
+settings_pages.add(
+    "main",
+    SettingsPage(
+        label=_("Calendar"),
+        url="/settings/calendar",
+        icon="calendar-days",
+        group=_("You"),
+        capability=permissions.VIEW,
+        description=_("The secret address by which other programs read your calendar."),
+    ),
+    order=12,
+)
+digest_parts.add("main", due_part, order=10)
+subscribe(ActivitiesChanged, receivers.tell_attendees, within=True)
 today_sources.add("main", today.due_items, order=10)
 today_sources.add("main", today.fresh_items, order=20)
 sections.add(

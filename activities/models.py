@@ -15,6 +15,7 @@ from leads.models import Lead
 
 _PENDING = Q(status="pending")
 _DUE = _PENDING & Q(due_at__isnull=False)
+_DONE_WITH_A_TIME = Q(status="completed", due_at__isnull=False)
 
 
 @track(exclude=("reminded_for", "overdue_told_for", "updated_at"))
@@ -67,6 +68,7 @@ class Activity(TenantOwned):
             models.Index(fields=["tenant", "lead", "due_at"], name="activities_lead_open", condition=_PENDING),
             models.Index(fields=["tenant", "user", "due_at", "id"], name="activities_due", include=["lead", "priority"], condition=_DUE),
             models.Index(fields=["tenant", "due_at", "id"], name="activities_all_due", condition=_DUE),
+            models.Index(fields=["tenant", "user", "due_at", "id"], name="activities_done_due", condition=_DONE_WITH_A_TIME),
             models.Index(fields=["tenant", "-created_at", "-id"], name="activities_newest"),
             models.Index(fields=["tenant", "user", "-created_at", "-id"], name="activities_of_user"),
             models.Index(fields=["tenant", "remind_at"], name="activities_remind", condition=_PENDING & Q(remind_at__isnull=False)),
@@ -126,3 +128,46 @@ class PriorityCount(_Ledger):
             ),
             models.Index(fields=["tenant", "day", "id"], name="activities_priorities_new", condition=Q(is_folded=False)),
         ]
+
+
+@track(exclude=("secret_hash", "read_at"))
+class CalendarFeed(TenantOwned):
+    """The secret address under which a person's calendar is read by other programs. Of its secret only a fingerprint is kept."""
+
+    user = TenantForeignKey(User, models.CASCADE, related_name="+")
+    secret_hash = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(_("made"), default=timezone.now)
+    read_at = models.DateTimeField(_("last read"), null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="activities_feed_user"),
+            models.UniqueConstraint(fields=["tenant", "secret_hash"], name="activities_feed_secret"),
+        ]
+
+    def __str__(self) -> str:
+        return f"calendar of user {self.user_id}"
+
+
+class MeetingInvitation(TenantOwned):
+    """A meeting's invitation to one address: what was told last, and when to look whether there is something new to tell.
+
+    `told` is a fingerprint of what was mailed; empty, nothing was. `send_at` is moved ahead by the worker that holds it.
+    """
+
+    activity = TenantForeignKey(Activity, models.CASCADE, related_name="invitations")
+    organizer = TenantForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    address = models.CharField(max_length=254)
+    sequence = models.PositiveIntegerField(default=0)
+    told = models.CharField(max_length=64, blank=True)
+    told_for = models.DateTimeField(null=True)
+    send_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "activity", "address"], name="activities_invitation_address")]
+        indexes = [models.Index(fields=["tenant", "send_at"], name="activities_invitation_due", condition=Q(send_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"activity {self.activity_id}: {self.address}"

@@ -3,6 +3,8 @@
 from celery import shared_task
 
 from activities.services import counts, reminders
+from activities.services.invitations import MAIL_TASK, mail_invitations
+from crm.events import nudge
 
 
 @shared_task(name="activities.compact_counts")
@@ -18,3 +20,9 @@ def remind_due(**_: object) -> None:
 @shared_task(name="activities.tell_overdue")
 def tell_overdue(**_: object) -> None:
     reminders.tell_overdue()
+
+
+@shared_task(name=MAIL_TASK)
+def mail_invitations_due(**_: object) -> None:
+    nudge.starting(MAIL_TASK)
+    mail_invitations()

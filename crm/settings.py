@@ -322,6 +322,7 @@ CELERY_BEAT_SCHEDULE = {
     "compact-stage-figures": {"task": "pipeline.compact_figures", "schedule": schedule(run_every=60)},
     "compact-activity-counts": {"task": "activities.compact_counts", "schedule": schedule(run_every=60)},
     "remind-due": {"task": "activities.remind_due", "schedule": crontab()},
+    "mail-meeting-invitations": {"task": "activities.mail_invitations", "schedule": schedule(run_every=30)},
     "tell-overdue": {"task": "activities.tell_overdue", "schedule": schedule(run_every=300)},
     "scan-for-duplicates": {"task": "duplicates.scan_all", "schedule": crontab(hour="1", minute="20")},
     "resume-scans": {"task": "duplicates.resume_scans", "schedule": schedule(run_every=300)},

@@ -35,6 +35,7 @@ class ActivityIn(InputSerializer):
     outcome = serializers.CharField(required=False, allow_blank=True, max_length=300, default="")
     location = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
     attendees = serializers.ListField(child=serializers.CharField(max_length=254), required=False, max_length=50, default=list)
+    invite = serializers.BooleanField(required=False, default=False, help_text="Mail the attendees of a meeting an invitation")
     remind_before = serializers.IntegerField(
         required=False, allow_null=True, min_value=0, max_value=43_200, default=None, help_text="Minutes before it is due"
     )

@@ -82,6 +82,7 @@ class ComposerForm(forms.Form):
     due_at = forms.DateTimeField(required=False, widget=Moment())
     location = forms.CharField(required=False, max_length=200)
     attendees = forms.CharField(required=False, max_length=2000)
+    invite = forms.BooleanField(required=False)
     held = forms.BooleanField(required=False)
     priority = forms.TypedChoiceField(required=False, coerce=int, empty_value=2, choices=ActivityPriority.choices, initial=2)
     remind_before = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, choices=_REMINDERS)
@@ -117,6 +118,7 @@ class ComposerForm(forms.Form):
             attendees=[part for part in data["attendees"].replace(";", ",").split(",") if part.strip()]
             if kind == ActivityType.MEETING
             else (),
+            invite=data["invite"] and not done,
             remind_before=data["remind_before"] if planned and not done else None,
             recurrence=data["recurrence"] if kind in (ActivityType.TASK, ActivityType.FOLLOW_UP) else "",
             then_at=data["then_at"] if not planned else None,

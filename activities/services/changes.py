@@ -17,6 +17,7 @@ from activities.events import ActivitiesChanged, ActivityLogged
 from activities.models import Activity
 from activities.permissions import CHANGE
 from activities.selectors import activities_visible_to, leads_of
+from activities.services.invitations import invite_to_next
 from activities.services.logging import FARTHEST, LONGEST, LONGEST_MINUTES, clean_words, note_contact, zone_for
 from activities.services.mentions import tell_mentioned
 from activities.services.recurrence import next_occurrence
@@ -117,6 +118,7 @@ def repeat(*, activity: Activity, remind_before: timedelta | None, by: Actor) ->
         created_by_id=by.user_id,
         created_via=str(by.door),
     )
+    invite_to_next(activity=activity, following=following, by=by)
     if activity.series is None:
         Activity.objects.filter(pk=activity.pk).update(series=series)
     publish(

@@ -12,6 +12,7 @@ from activities.enums import CONTACTS, TO_DO, ActivityPriority, ActivityStatus, 
 from activities.events import ActivityLogged
 from activities.models import Activity
 from activities.permissions import ADD
+from activities.services.invitations import invite_attendees
 from activities.services.mentions import tell_mentioned
 from activities.services.recurrence import checked_rule, pinned
 from crm.actors import Actor
@@ -46,6 +47,8 @@ class ActivityDraft:
     attendees: Sequence[str] = field(default=())
     remind_before: int | None = None
     recurrence: str = ""
+    # Mail the attendees of a meeting an invitation.
+    invite: bool = False
     occurred_at: datetime | None = None
     # When to follow up afterwards, and the open activity that this was.
     then_at: datetime | None = None
@@ -66,6 +69,8 @@ def log_activity(*, lead_id: int, draft: ActivityDraft, by: Actor) -> Activity:
         if activity.status == ActivityStatus.COMPLETED:
             note_contact(activity=activity)
         _go_on(activity, draft, now=now)
+        if draft.invite:
+            invite_attendees(activity=activity, by=by)
         tell_mentioned(activity=activity, lead=lead, before="", by=by)
         publish(
             ActivityLogged(activity_id=activity.pk, lead_id=lead.pk, activity_type=str(activity.activity_type), status=str(activity.status))

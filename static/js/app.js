@@ -12,5 +12,6 @@ import "./edit.js";
 import "./mapping.js";
 import "./kanban.js";
 import "./composer.js";
+import "./calendar.js";
 import "./times.js";
 import "./live.js";

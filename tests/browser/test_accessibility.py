@@ -45,11 +45,11 @@ LEADS = (
     "/", "/leads", "/pipeline", "/pipeline?status=new,lost&sort=-score", "/leads?status=new&search=a", "/leads?search=nobody-at-all", "/leads?status=dreaming", "/leads/new", "/leads/import", "/leads/import/{draft}/map",
     "/leads/import/{draft}/options", "/leads/import/{draft}/check", "/leads/import/{draft}/check?rows=first", "/leads/import/{draft}/rows/{row}",
     "/leads/bin", "/leads/filter", "/duplicates/merge?lead={lead}&lead={other}", "/leads?group=status", "/leads?col=score&col=cf_deal_heat&col=company&w=company:220&group=priority", "/views/{list}/new?state=status%3Dnew", "/views/{view}/edit", "/leads/export", "/leads/export?status=new&priority=high",
-    "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/timeline", "/leads/{lead}/activities?type=meeting", "/activities/{activity}", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
+    "/leads/{lead}", "/leads/{lead}?show=changes", "/leads/{lead}/timeline", "/leads/{lead}/activities?type=meeting", "/activities/{activity}", "/activities/{activity}/move", "/calendar", "/calendar?view=week", "/calendar?view=day", "/leads/{lead}/edit", "/search?q=ann", "/operations", "/operations/{operation}",
     "/arrivals", "/arrivals?state=failed", "/arrivals?state=merged", "/arrivals/{arrival}", "/notifications", "/notifications?show=new", "/no-such-page",
 )  # fmt: skip
 SETTINGS = (
-    "/settings", "/settings/notifications", "/settings/hours", "/settings/hours/teams/{team}", "/settings/hours/users/{user}", "/settings/profile", "/settings/profile/password", "/settings/sessions", "/settings/tenant", "/settings/users", "/settings/users/{user}",
+    "/settings", "/settings/notifications", "/settings/calendar", "/settings/hours", "/settings/hours/teams/{team}", "/settings/hours/users/{user}", "/settings/profile", "/settings/profile/password", "/settings/sessions", "/settings/tenant", "/settings/users", "/settings/users/{user}",
     "/settings/invitations", "/settings/teams", "/settings/teams/new", "/settings/teams/{team}", "/settings/roles", "/settings/roles/new",
     "/settings/roles/{role}", "/settings/api-keys", "/settings/sources", "/settings/sources/new", "/settings/sources/{form}", "/settings/audit",
     "/settings/connections", "/settings/connections/new?kind=facebook", "/settings/connections/new?kind=webhook", "/settings/connections/new?kind=email",
@@ -58,7 +58,7 @@ SETTINGS = (
     "/assignments", "/assignments/people/{user}", "/assignments/queue", "/assignments/rules", "/assignments/rules/new", "/assignments/rules/{assignment_rule}",
     "/assignments/rules/{assignment_rule}/conditions", "/assignments/pools", "/assignments/pools/new", "/assignments/pools/{pool}", "/assignments/fairness", "/assignments/simulate",
     "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/duplicates/auto-merge", "/settings/duplicates",
-    "/sla", "/sla?which=breached", "/leads/{lead}/stage?to=qualified", "/settings/sla", "/settings/sla/new", "/settings/sla/{sla_policy}",
+    "/sla", "/sla?which=breached", "/settings/sla", "/settings/sla/new", "/settings/sla/{sla_policy}",
     "/settings/statuses", "/settings/statuses/new", "/settings/statuses/{stage_number}", "/settings/transitions/{move}",
     "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
@@ -110,6 +110,7 @@ NO_PAGE = {
     "/activities/{pk}/put-off": "takes a post",
     "/activities/{pk}/snooze": "takes a post",
     "/activities/{pk}/reopen": "takes a post",
+    "/calendar/feed/{token}.ics": "answers calendar programs",
     "/activities/people": "answers the composer's script",
     "/leads/{pk}/delete": "takes a post",
     "/leads/{pk}/restore": "takes a post",

@@ -10,7 +10,7 @@ from psycopg import sql
 from activities.models import Activity
 from assignments.models import AssignmentRule, Leave, Pool
 from crm.identity.enums import SessionKind
-from crm.identity.models import ApiKey, Holiday, Invitation, Role, User
+from crm.identity.models import ApiKey, Holiday, Invitation, Role, Team, User
 from crm.operations.models import Operation
 from crm.savedviews.models import SavedView
 from crm.tenancy.fields import TenantForeignKey
@@ -295,6 +295,7 @@ PUBLIC_PAGES = {
     "/forgot-password": "sign-in itself",
     "/reset-password/{token}": "sign-in itself",
     "/join/{token}": "sign-in itself",
+    "/calendar/feed/{token}.ics": "calendar programs ask here; the address is the secret",
     "/unsubscribe/{token}": "a signed link in a mail; it stops mails of one kind",
     "/mailbox": "the demo's outgoing mail; 404 outside the demo",
     "/ui/": "the component gallery holds no data",
@@ -356,9 +357,6 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         arrival = Arrival.objects.create(tenant=home, platform_key="api", source_lead_id="theirs", processing_status="failed")
         group = DuplicateGroup.objects.create(tenant=home, similarity=0.9, size=2)
         provider = ProviderSettings.objects.create(tenant=home, kind="http", name="theirs")
-        activity = Activity.objects.create(tenant=home, lead=lead, activity_type="call", due_at=lead.created_at)
-        told = Notification.objects.create(tenant=home, user=mallory, kind="theirs", title="theirs")
-        holiday = Holiday.objects.create(tenant=home, name="theirs", date=lead.created_at.date())
     # A link of nobody: a real one is open to whoever holds it.
     signed = "sm_of_nobody"
     custom_field = make_field(home)
@@ -370,7 +368,6 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "roles": {"id": role.pk},
         "api-keys": {"id": key.pk},
         "tenants": {"id": home.pk},
-        "activities": {"id": activity.pk, "pk": activity.pk, "lead_id": lead.pk},
         **stage_ids(mallory, lead),
         "leads/merges": {"id": merge.pk},
         "duplicates/merges": {"pk": merge.pk},
@@ -395,13 +392,25 @@ def foreign_ids(mallory: User) -> dict[str, dict[str, Any]]:
         "settings/enrichment": {"pk": provider.pk},
         "settings/connections": {"pk": source.pk},
         "webhooks": {"key": "sms_of_nobody"},
+        **ids_of_the_day(mallory, colleague, team, lead),
+        **ids_of_assignment(colleague, lead),
+    }
+
+
+def ids_of_the_day(mallory: User, person: User, team: Team, lead: Lead) -> dict[str, dict[str, Any]]:
+    """The part of foreign_ids() that is about what people do and are told, and when they work."""
+    with tenant_scope(lead.tenant_id):
+        activity = Activity.objects.create(lead=lead, activity_type="call", due_at=lead.created_at)
+        told = Notification.objects.create(user=mallory, kind="theirs", title="theirs")
+        holiday = Holiday.objects.create(name="theirs", date=lead.created_at.date())
+    return {
+        "activities": {"id": activity.pk, "pk": activity.pk, "lead_id": lead.pk},
         "notifications": {"id": told.pk, "pk": told.pk},
-        "unsubscribe": {"token": signed},
+        "unsubscribe": {"token": "sm_of_nobody"},
         "settings/hours": {"id": holiday.pk},
         "settings/hours/teams": {"id": team.pk},
-        "settings/hours/users": {"id": colleague.pk},
+        "settings/hours/users": {"id": person.pk},
         "settings/holidays": {"id": holiday.pk},
-        **ids_of_assignment(colleague, lead),
     }
 
 
