@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import phonenumbers
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
@@ -28,6 +29,15 @@ _PLAIN_EMAIL = re.compile(
 )
 # Names that are no place for mail, as the library knows them.
 _SPECIAL_DOMAINS = frozenset(name.rsplit(".", 1)[-1] for name in SPECIAL_USE_DOMAIN_NAMES) | {"test"}
+
+
+# No moment of a sales team's lies outside; a calendar in any zone can show what lies inside.
+EARLIEST, YEARS_AHEAD = datetime(1970, 1, 2, tzinfo=UTC), 10
+
+
+def is_plausible(moment: datetime) -> bool:
+    """Whether a moment can be meant: not before 1970, not more than ten years ahead."""
+    return EARLIEST <= moment <= datetime.now(UTC) + timedelta(days=366 * YEARS_AHEAD)
 
 
 def clean_text(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import cookies
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connections
@@ -14,7 +15,7 @@ from crm.events.hub import hub
 
 PATH = "/events/stream"
 HEARTBEAT = 20.0
-# A stream ends by itself; the browser reconnects and is checked again, so a session that was ended does not listen on.
+# A stream ends by itself, so that one whose browser is gone unnoticed does not stay for ever; others reconnect.
 LIFETIME = 600.0
 # When the process comes back, all open pages come at once; each check needs a database connection.
 _door = ThreadPoolExecutor(4, thread_name_prefix="stream-door")
@@ -36,13 +37,19 @@ async def serve(scope: Mapping[str, Any], receive: Receive, send: Send, *, who: 
         return
     answered += [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
     await send({"type": "http.response.start", "status": 200, "headers": answered})
-    sending, leaving = asyncio.create_task(_send_all(*found, send)), asyncio.create_task(_gone(receive))
+    tasks = {asyncio.create_task(work) for work in (_send_all(*found, send), _gone(receive), _signed_out(who, headers["cookie"]))}
     try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (sending, leaving):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _signed_out(who: Who, sent: str) -> None:
+    """Wait until the session is one no more."""
+    while await asyncio.get_running_loop().run_in_executor(_door, _checked, who, sent) is not None:
+        await asyncio.sleep(HEARTBEAT)
 
 
 async def _send_all(user_id: int, tenant_id: int, send: Send) -> None:
@@ -58,9 +65,10 @@ async def _gone(receive: Receive) -> None:
 
 
 def _shared_with(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """What lets the pages listen, which are served on another port."""
-    origin, host = headers.get("origin", ""), headers.get("host", "")
-    if not origin or origin.split("://", 1)[-1].rsplit(":", 1)[0] != host.rsplit(":", 1)[0]:
+    """What lets the site's own pages listen, which are served on another port of the host."""
+    origin, site = headers.get("origin", ""), urlsplit(settings.SITE_URL)
+    asked, here = urlsplit(origin), urlsplit(f"//{headers.get('host', '')}")
+    if not origin or (asked.scheme, asked.port) != (site.scheme, site.port) or asked.hostname not in (site.hostname, here.hostname):
         return []
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),

@@ -25,7 +25,7 @@ from duplicates.services.parting import parted, without_tags
 from leads.events import LeadsAssigned, LeadsChanged, LeadsDeleted, LeadsMoved, LeadsRestored
 from leads.models import Lead
 from leads.permissions import CHANGE, DELETE, can_give_to
-from leads.selectors import leads_visible_to
+from leads.selectors import leads_visible_to, lock_leads
 from leads.services.drafts import RECORDS
 from leads.services.editing import COMPUTED, public_name
 
@@ -181,8 +181,10 @@ def _loaded(target_id: int, source_ids: Sequence[int], *, lock: bool, by: Actor)
         raise InvalidInput({"source_lead_id": ["A lead cannot be merged into itself."]})
     if not wanted or len(wanted) > MOST_AT_ONCE:
         raise InvalidInput({"source_lead_id": [f"Name from 1 to {MOST_AT_ONCE} leads to merge."]})
+    if lock:
+        lock_leads([target_id, *wanted])
     leads = leads_visible_to(by).select_related("status").defer("search").filter(pk__in=[target_id, *wanted]).order_by("pk")
-    found = {lead.pk: lead for lead in (leads.select_for_update(of=("self",)) if lock else leads)}
+    found = {lead.pk: lead for lead in leads}
     for name, pk in (("target_lead_id", target_id), *(("source_lead_id", pk) for pk in wanted)):
         if pk not in found:
             raise NotFound("Lead not found.", field=name)
@@ -190,7 +192,8 @@ def _loaded(target_id: int, source_ids: Sequence[int], *, lock: bool, by: Actor)
 
 
 def _locked(ids: Sequence[int]) -> list[Lead]:
-    return list(Lead.objects.select_related("status").defer("search").filter(pk__in=ids).select_for_update(of=("self",)).order_by("pk"))
+    lock_leads(ids)
+    return list(Lead.objects.select_related("status").defer("search").filter(pk__in=ids).order_by("pk"))
 
 
 def _columns(lead: Lead) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from enrichment.services.asking import Asked, Round, active_providers
 from enrichment.services.providers import Found, LeadFacts, Limits, facts_of
 from leads.models import Lead
 from leads.permissions import CHANGE
-from leads.selectors import leads_visible_to
+from leads.selectors import leads_visible_to, lock_leads
 from leads.services.changes import LeadChanges
 
 # From this confidence on a value is written into the lead; below, it stands beside it as a suggestion.
@@ -146,8 +146,9 @@ def write_found(*, asked: Mapping[int, Asked], by: Actor) -> dict[int, LeadResul
     if not asked:
         return {}
     with transaction.atomic():
-        locked = leads_visible_to(by).select_related("status").defer("search").filter(pk__in=list(asked)).select_for_update(of=("self",))
-        leads = {lead.pk: lead for lead in locked.order_by("pk")}
+        lock_leads(asked)
+        found = leads_visible_to(by).select_related("status").defer("search").filter(pk__in=list(asked))
+        leads = {lead.pk: lead for lead in found.order_by("pk")}
         before: dict[int, dict[str, FieldSource]] = {pk: {} for pk in leads}
         for source in FieldSource.objects.filter(lead_id__in=list(leads)):
             before[source.lead_id][source.field] = source

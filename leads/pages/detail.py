@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.contrib import messages
+from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -34,6 +35,8 @@ from leads.services.editing import edit_lead, find_lead
 
 # The most characters of a list's address that a link to a lead carries.
 MOST_QUERY = 8000
+_SALT = "leads.follow-up"
+_UNDO_FOR = timedelta(days=1)
 
 
 class LeadPage(Page):
@@ -181,7 +184,7 @@ class FollowUpPage(Page):
         before = find_lead(lead_id=pk, by=self.actor)
         was = {"next_follow_up_at": before.next_follow_up_at, "last_contact_at": before.last_contact_at}
         if "was" in request.GET:
-            edited = edit_lead(lead_id=pk, data={name: _moment(request.GET.get(name, "")) for name in was}, by=self.actor)
+            edited = edit_lead(lead_id=pk, data=_unsealed(request.GET["was"], pk), by=self.actor)
             messages.info(request, _("%(name)s is back in the queue.") % {"name": edited.lead.display_name})
             return self.back(request, pk)
         step = next(((label, span) for code, label, span in follow_up_choices() if code == request.POST.get("in")), None)
@@ -193,8 +196,9 @@ class FollowUpPage(Page):
             else _("%(name)s noted as contacted.") if request.POST.get("in") == "contacted"
             else _("Follow-up with %(name)s done.")
         )  # fmt: skip
-        moments = {name: at.isoformat() for name, at in was.items() if at}
-        undo = f"{reverse('leads:follow-up', args=[pk])}?{urlencode({'was': 1, 'next': '/', **moments})}"
+        moments = {name: at.isoformat() if at else None for name, at in was.items()}
+        sealed = signing.dumps([pk, moments], salt=_SALT)
+        undo = f"{reverse('leads:follow-up', args=[pk])}?{urlencode({'was': sealed, 'next': '/'})}"
         messages.success(request, text % {"name": edited.lead.display_name, "when": step[0].lower() if step else ""}, extra_tags=undo)
         return self.back(request, pk)
 
@@ -202,12 +206,15 @@ class FollowUpPage(Page):
         return redirect(safe_next(request, default=reverse("leads:detail", args=[pk])))
 
 
-def _moment(text: str) -> datetime | None:
+def _unsealed(text: str, lead_id: int) -> dict[str, datetime | None]:
+    """A lead's moments as this page signed them, to be taken back for a day."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+        found, moments = signing.loads(text, salt=_SALT, max_age=_UNDO_FOR)
+    except signing.BadSignature:
+        found, moments = None, {}
+    if found != lead_id:
+        raise InvalidInput({"was": [str(_("This can no longer be taken back."))]})
+    return {name: datetime.fromisoformat(at) if at else None for name, at in moments.items()}
 
 
 class DeletePage(Page):

@@ -26,7 +26,7 @@ from customobjects.services.uniqueness import unique_definitions
 from leads.filters import LeadList
 from leads.models import Lead, LeadTransition
 from leads.permissions import ASSIGN, CHANGE, DELETE, HARD_DELETE, SKIP_TRANSITIONS
-from leads.selectors import is_allowed, leads_visible_to, move_between, vocabulary
+from leads.selectors import is_allowed, leads_visible_to, lock_leads, move_between, vocabulary
 from leads.services.bin import delete_leads, purge_leads, restore_leads
 from leads.services.changes import LeadChanges
 from leads.services.drafts import RECORDS
@@ -298,8 +298,8 @@ def edit_chunk(operation: Operation, actor: Actor) -> Chunk:
     ids, cursor, finished = _next_ids(operation, actor)
     chunk = Chunk(cursor=cursor, finished=finished)
     updates = {**_read(operation.params["updates"]), "skip_rules": operation.params["skip_rules"]}
-    locked = leads_visible_to(actor).select_related("status").defer("search").filter(pk__in=ids).select_for_update(of=("self",))
-    there = {lead.pk: lead for lead in locked.order_by("pk")}
+    lock_leads(ids)
+    there = {lead.pk: lead for lead in leads_visible_to(actor).select_related("status").defer("search").filter(pk__in=ids)}
     changes = LeadChanges(by=actor)
     for number, pk in enumerate(ids, start=operation.done + 1):
         lead = there.get(pk)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from crm.errors import InvalidInput
-from crm.normal import checked_email, clean_text, e164, email_key, split_name
+from crm.normal import checked_email, clean_text, e164, email_key, is_plausible, split_name
 from crm.tenancy.scope import scope_or_none
 from customobjects.services.kinds import storable
 from customobjects.services.values import Cleaner, cleaner_for
@@ -80,11 +80,24 @@ def normalise(draft: LeadDraft, *, region: str, strict: bool, cleaner: Cleaner |
         # Numbers too large to be read again are kept as text; other senders are refused them where they come in.
         draft.custom_fields, draft.raw_field_data = storable(draft.custom_fields), storable(draft.raw_field_data)
     _normalise_custom_fields(draft, cleaner, strict=strict, problems=problems, warnings=warnings)
+    _drop_implausible_moments(draft, strict=strict, problems=problems, warnings=warnings)
     if not (draft.first_name or draft.last_name or draft.email or draft.phone or draft.company):
         problems["name"] = ["Give at least one of name, e-mail, phone or company."]
     if problems:
         raise InvalidInput(problems)
     return warnings
+
+
+def _drop_implausible_moments(draft: LeadDraft, *, strict: bool, problems: dict[str, list[str]], warnings: list[str]) -> None:
+    for name, public in (("next_follow_up_at", "next_follow_up"), ("created_at", "created_at"), ("consent_time", "consent_time")):
+        moment = getattr(draft, name)
+        if moment is None or is_plausible(moment):
+            continue
+        if strict:
+            problems[public] = ["Choose a time within ten years."]
+        else:
+            setattr(draft, name, None)
+            warnings.append(f"{public} left out: {moment.isoformat()} cannot be meant.")
 
 
 def _normalise_email(draft: LeadDraft, *, strict: bool, problems: dict[str, list[str]], warnings: list[str]) -> None:

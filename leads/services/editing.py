@@ -12,7 +12,7 @@ from crm.actors import Actor
 from crm.errors import Forbidden, InvalidInput, NotFound
 from crm.events.bus import publish
 from crm.identity.models import User
-from crm.normal import checked_email, clean_text, email_key, split_name
+from crm.normal import checked_email, clean_text, email_key, is_plausible, split_name
 from crm.registry import compute_values, guards, successor_of
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_scope
@@ -22,11 +22,12 @@ from leads.errors import InvalidTransition, RequiredForMove
 from leads.events import LeadsAssigned, LeadsChanged, LeadsMoved
 from leads.models import Lead, LeadStatus, LeadTransition
 from leads.permissions import CHANGE, SKIP_TRANSITIONS, can_give_to
-from leads.selectors import leads_visible_to, move_between, next_statuses, vocabulary
+from leads.selectors import leads_visible_to, lock_leads, move_between, next_statuses, vocabulary
 from leads.services.drafts import RECORDS, TEXT_FIELDS, clean_phone, clean_tags
 from leads.services.intake import remember_tags
 
 COMPUTED = ("score", "quality_grade", "lifecycle_stage")
+MOMENTS = ("next_follow_up_at", "last_contact_at", "consent_time")
 PLAIN = ("notes", "priority", "next_follow_up_at", "last_contact_at", "consent_time", "lost_reason")
 
 
@@ -43,9 +44,11 @@ def find_lead(*, lead_id: int, with_deleted: bool = False, lock: bool = False, b
     """Read one lead in the actor's sight, or the one it was merged into, or raise NotFound."""
     leads = leads_visible_to(by, with_deleted=with_deleted).select_related("status", "owner").defer("search")
     if lock:
-        leads = leads.select_for_update(of=("self",))
+        lock_leads([lead_id])
     lead = leads.filter(pk=lead_id).first()
     if lead is None and (successor := successor_of("leads.Lead", lead_id)) is not None:
+        if lock:
+            lock_leads([successor])
         lead = leads.filter(pk=successor).first()
     if lead is None:
         raise NotFound("Lead not found.")
@@ -126,6 +129,9 @@ def _apply_texts(lead: Lead, data: dict[str, Any], problems: dict[str, list[str]
             setattr(lead, name, text)
     if "lead_source" in data:
         lead.lead_source = canonical_source(clean_text(data["lead_source"] or ""))[:60]
+    for name in MOMENTS:
+        if data.get(name) is not None and not is_plausible(data[name]):
+            problems[public_name(name)] = ["Choose a time within ten years."]
     for name in PLAIN:
         if name in data:
             setattr(lead, name, data[name] if data[name] is not None or lead._meta.get_field(name).null else "")

@@ -13,7 +13,7 @@ from crm.normal import email_key
 from crm.tenancy.scope import current_tenant_id
 from leads.models import Lead
 from leads.permissions import ADD, CHANGE, SKIP_TRANSITIONS
-from leads.selectors import leads_visible_to, vocabulary
+from leads.selectors import leads_visible_to, lock_leads, vocabulary
 from leads.services.changes import LeadChanges
 from leads.services.drafts import MOST_TAGS, TEXT_FIELDS, LeadDraft
 from leads.services.editing import set_owner, set_status
@@ -131,8 +131,9 @@ class _Work:
             keys = {key for entry in entries for key in self._keys(entry)}
             self.known = _known_by_key([key for key in keys if "@" in key], [key for key in keys if "@" not in key])
         if self.plan.updates and self.known:
+            if not self.plan.dry_run:
+                lock_leads(set(self.known.values()))
             leads = leads_visible_to(self.by).filter(pk__in=set(self.known.values())).select_related("status").defer("search")
-            leads = leads if self.plan.dry_run else leads.select_for_update(of=("self",)).order_by("pk")
             self.loaded = {lead.pk: lead for lead in leads}
 
     def _keys(self, entry: Entry) -> set[str]:

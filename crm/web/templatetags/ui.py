@@ -161,7 +161,7 @@ def absolute(value: dt.datetime | dt.date | None) -> str:
     if not value:
         return ""
     if isinstance(value, dt.datetime):
-        return date_format(timezone.localtime(_aware(value)), "DATETIME_FORMAT")
+        return date_format(_local(value), "DATETIME_FORMAT")
     return date_format(value, "DATE_FORMAT")
 
 
@@ -174,8 +174,16 @@ def _aware(value: dt.datetime) -> dt.datetime:
     return timezone.make_aware(value) if timezone.is_naive(value) else value
 
 
+def _local(value: dt.datetime) -> dt.datetime:
+    """In the user's zone; at the ends of the calendar, where that is no date any more, as it is."""
+    try:
+        return timezone.localtime(_aware(value))
+    except (OverflowError, ValueError):
+        return _aware(value)
+
+
 def _local_day(value: dt.datetime | dt.date) -> dt.date:
-    return timezone.localtime(_aware(value)).date() if isinstance(value, dt.datetime) else value
+    return _local(value).date() if isinstance(value, dt.datetime) else value
 
 
 # ── Numbers ──────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import redis.asyncio
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 from crm.asgi import _who
@@ -80,7 +80,7 @@ def test_a_message_reaches_the_tenants_people_or_the_one_it_is_for(tenant, alice
 
 def test_all_streams_of_a_process_share_one_connection_and_the_last_closes_it(alice):
     async def work():
-        watcher = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+        watcher = redis.asyncio.Redis.from_url(django_settings.REDIS_URL)
         before = len(await watcher.client_list())
         streams = [stream.events_of(alice.pk, alice.tenant_id) for _ in range(40)]
         await listening(streams)
@@ -180,7 +180,7 @@ def visit(headers: dict[str, str], who, **values) -> dict:
 
 
 def test_only_a_signed_in_browser_is_told_anything(alice):
-    cookie = f"theme=dark; {settings.SESSION_COOKIE_NAME}=key-of-alice"
+    cookie = f"theme=dark; {django_settings.SESSION_COOKIE_NAME}=key-of-alice"
 
     def who(key: str):
         return (alice.pk, alice.tenant_id) if key == "key-of-alice" else None
@@ -193,15 +193,40 @@ def test_only_a_signed_in_browser_is_told_anything(alice):
     assert visit({"cookie": cookie}, who, method="POST")["status"] == 405
 
 
-@pytest.mark.parametrize(("origin", "allowed"), [("http://crm.example:3000", True), ("http://evil.example:3000", False), ("", False)])
-def test_pages_of_the_same_host_may_listen_with_their_credentials(alice, origin, allowed):
-    headers = {"cookie": f"{settings.SESSION_COOKIE_NAME}=x", "host": "crm.example:3001", "origin": origin}
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://crm.example:3000", True),
+        ("http://evil.example:3000", False),
+        ("http://crm.example:9999", False),
+        ("https://crm.example:3000", False),
+        ("null", False),
+        ("", False),
+    ],
+)
+def test_only_the_sites_own_pages_may_listen_with_their_credentials(alice, origin, allowed, settings):
+    settings.SITE_URL = "http://localhost:3000"
+    headers = {"cookie": f"{django_settings.SESSION_COOKIE_NAME}=x", "host": "crm.example:3001", "origin": origin}
     answer = visit(headers, lambda _key: (alice.pk, alice.tenant_id))
     assert answer.get("access-control-allow-origin") == (origin if allowed else None)
 
 
+def test_a_stream_ends_soon_after_its_session(alice, monkeypatch):
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
+    answers = [(alice.pk, alice.tenant_id)] * 2
+
+    async def work():
+        browser = Browser({"cookie": f"{django_settings.SESSION_COOKIE_NAME}=x"})
+        await asyncio.wait_for(
+            stream.serve(browser.scope, browser.receive, browser.send, who=lambda _key: answers.pop() if answers else None), 5
+        )
+        return browser.sent[0]["status"]
+
+    assert in_a_loop(work) == 200
+
+
 def test_the_process_knows_a_browsers_session_until_it_is_ended(alice, pages):
-    key = pages(alice).cookies[settings.SESSION_COOKIE_NAME].value
+    key = pages(alice).cookies[django_settings.SESSION_COOKIE_NAME].value
     assert _who(key) == (alice.pk, alice.tenant_id)
     AuthSession.objects.update(ended_at=timezone.now())
     assert _who(key) is None

@@ -273,3 +273,13 @@ def test_history_vanishes_with_the_change_that_was_undone(alice, tenant):
             edit(by, lead, company="1")
             transaction.set_rollback(True)
         assert not lead.history.exists()
+
+
+@pytest.mark.parametrize("field", ["next_follow_up", "last_contact"])
+def test_a_moment_that_cannot_be_meant_is_refused_at_the_door(api, alice, tenant, field):
+    lead = make_lead(tenant)
+    for moment in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        answer = api(alice).patch(f"/api/leads/{lead.pk}", {field: moment})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+    answer = api(alice).post("/api/leads", {"name": "Ann Archer", "next_follow_up": "9999-12-31T23:59:59Z"})
+    assert answer.status_code == 400
