@@ -6,13 +6,14 @@ from crm.events.bus import subscribe, subscribe_to_many
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
 from crm.operations.runner import kind
-from crm.registry import NavItem, Section, SettingsPage, navigation, sections, settings_pages
+from crm.registry import NavItem, Section, SettingsPage, navigation, sections, settings_pages, today_sources
 from crm.rest.routing import route
 from leads.events import LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsMoved, LeadsRestored
 from notifications.registry import notification_kind
 from pipeline import permissions, receivers
 from pipeline.api import metrics, sla, stages
 from pipeline.pages.lead import sla_badges, sla_of
+from pipeline.pages.today import sla_items
 from pipeline.services import escalation, policies
 
 route("stages/change-status", stages.ChangeStatusView.as_view(), name="stages-change-status")
@@ -61,6 +62,7 @@ sections.add(
     "leads.Lead", Section(name="sla", build=sla_badges, template="pipeline/sla_section.html", place="meta"), order=20
 )  # fmt: skip
 sections.add("leads.Lead", Section(name="sla-clocks", build=sla_of, api_key="sla"), order=20)
+today_sources.add("main", sla_items, order=15)
 notification_kind(
     escalation.SOON, _("Service level due soon"), _("A lead of yours must be answered or moved on soon"), by_email=False, icon="timer"
 )  # fmt: skip
@@ -68,6 +70,8 @@ notification_kind(
     escalation.BREACHED, _("Service level breached"), _("The time of a lead has run out"), by_email=True, icon="alarm-clock"
 )  # fmt: skip
 kind(policies.RECOMPUTE, policies.recompute_chunk)
-for _event in (LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsRestored):
-    subscribe_to_many(_event, receivers.follow)
+subscribe_to_many(LeadsCaptured, receivers.follow)
+subscribe_to_many(LeadsChanged, receivers.follow)
+subscribe_to_many(LeadsDeleted, receivers.follow)
+subscribe_to_many(LeadsRestored, receivers.follow)
 subscribe(LeadsMoved, receivers.note_move, within=True)

@@ -1,5 +1,6 @@
 """The stays of leads in their statuses, the figures kept of them, and service levels."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import models
@@ -52,7 +53,12 @@ class LeadStage(TenantOwned):
             models.CheckConstraint(condition=Q(exited_at=None) | Q(exited_at__gte=F("entered_at")), name="pipeline_stage_forwards"),
         ]
         indexes = [
-            models.Index(fields=["tenant", "lead", "id"], name="pipeline_stage_lead"),
+            # A lead's stays; and the figures of somebody's own leads, which are counted from it alone.
+            models.Index(
+                fields=["tenant", "lead", "id"],
+                include=["status", "left_to", "entered_at", "exited_at", "is_counted"],
+                name="pipeline_stage_lead",
+            ),
             models.Index(
                 fields=["tenant", "status", "entered_at", "id"], name="pipeline_stage_waiting", condition=_OPEN & _COUNTED
             ),
@@ -101,7 +107,10 @@ class Ledger(TenantOwned):
 
 
 class StageDay(Ledger):
-    """Entries into and exits from each status by day in UTC; exits by where they went, with the time spent."""
+    """Entries into and exits from each status by day in UTC; exits by where they went, with the time spent.
+
+    `waiting` of those that came in on the day are there still, and came in `waiting_from` after its beginning, all added up.
+    """
 
     day = models.DateField()
     status_id = models.BigIntegerField()
@@ -111,6 +120,8 @@ class StageDay(Ledger):
     spent = models.DurationField()
     over_24h = models.BigIntegerField()
     over_48h = models.BigIntegerField()
+    waiting = models.BigIntegerField(default=0)
+    waiting_from = models.DurationField(default=timedelta)
 
     class Meta:
         indexes = [
@@ -199,10 +210,12 @@ class SlaClock(TenantOwned):
 
     `spent_before` is the working time used up before `running_since`: a pause ends one run and begins another. `next_at` is when
     the next thing is to be done: it becomes due soon, breached, or a step is to be taken, of which `steps_done` are behind it.
+    `owner_id` is whose the lead was when the clock was last looked at, for counting; who may see it is decided by the lead itself.
     """
 
     lead = TenantForeignKey(Lead, models.CASCADE, related_name="sla_clocks")
     policy = TenantForeignKey(SlaPolicy, models.CASCADE, related_name="clocks")
+    owner_id = models.BigIntegerField(null=True)
     kind = models.CharField(max_length=14, choices=SlaKind)
     started_at = models.DateTimeField()
     running_since = models.DateTimeField()
@@ -226,6 +239,10 @@ class SlaClock(TenantOwned):
             models.Index(fields=["tenant", "next_at"], name="pipeline_clock_next", condition=Q(ended_at=None, next_at__isnull=False)),
             models.Index(fields=["tenant", "due_at", "id"], name="pipeline_clock_due", condition=Q(ended_at=None, paused_at=None)),
             models.Index(fields=["tenant", "policy", "started_at"], include=["state", "ended_at"], name="pipeline_clock_policy"),
+            # What is counted in the control room.
+            models.Index(
+                fields=["tenant", "owner_id", "due_at"], include=["paused_at"], name="pipeline_clock_owner", condition=Q(ended_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -23,7 +23,8 @@ from leads.selectors import name_of, rows_in_order
 from pipeline.api import description
 from pipeline.models import LeadStage
 from pipeline.selectors import metrics
-from pipeline.selectors.figures import hours_of, read_period, waiting_now
+from pipeline.selectors.figures import kept_to, read_period
+from pipeline.selectors.measures import hours_of
 from pipeline.selectors.stages import recent_changes, waiting_branches
 
 _TAGS = ["stage metrics"]
@@ -149,7 +150,8 @@ class ViolationsView(ApiView):
         stages = LeadStage.objects.select_related("status").in_bulk(page.ids)
         leads = {row["id"]: row for row in rows_in_order([stages[pk].lead_id for pk in page.ids if pk in stages])}
         rows = [_violation(stages[pk], leads[stages[pk].lead_id], now, hours) for pk in page.ids if pk in stages]
-        total = sum(item.over[0] for item in waiting_now(now=now, status_ids=statuses, over=(hours,), by=self.actor).values())
+        kept = kept_to(now=now, hours=hours, status_ids=statuses, by=self.actor)
+        total = sum(kept[pk].late for pk in statuses if pk in kept)
         pagination = {"limit": limit, "nextCursor": page.next_cursor, "hasNext": page.next_cursor is not None}
         return success(request, rows, filters={"sla_hours": hours, "limit": limit}, total=total, pagination=pagination)
 

@@ -19,7 +19,7 @@ from leads.selectors import move_between, next_statuses
 from leads.services.editing import find_lead, status_out
 from pipeline.api import description
 from pipeline.models import LeadStage
-from pipeline.selectors.figures import hours_of
+from pipeline.selectors.measures import hours_of
 from pipeline.selectors.stages import current_stage, stages_of
 from pipeline.services.stages import MOST_ACTION, MOST_NOTES, bulk_qualify, change_status, qualify_lead, status_of, update_notes
 

@@ -18,11 +18,10 @@ from pipeline.selectors.figures import Period
 from pipeline.selectors.sla import (
     SOON,
     WHICH,
-    clock_counts,
+    clock_board,
     clock_page,
     clock_rows,
     compliance_by_policy,
-    counts_by_owner,
     response_and_conversion,
 )
 
@@ -52,7 +51,8 @@ class ControlRoomPage(Page):
         more = f"?which={which}&cursor={page.next_cursor}" if page.next_cursor else ""
         if request.htmx and cursor:  # type: ignore[attr-defined]
             return self.show({"rows": rows, "more_url": more, "rows_only": True}, part="rows")
-        counts = clock_counts(now=now, by=self.actor)
+        board = clock_board(now=now, most=20, by=self.actor)
+        counts = board.counts
         numbers = {"soon": counts.soon, "breached": counts.breached, "running": counts.running, "paused": counts.paused}
         responses = response_and_conversion(since=now - timedelta(days=DAYS), by=self.actor)
         return self.show(
@@ -65,7 +65,7 @@ class ControlRoomPage(Page):
                 ],
                 "counts": counts,
                 "soon_minutes": int(SOON.total_seconds() // 60),
-                "owners": counts_by_owner(now=now, most=20, by=self.actor),
+                "owners": board.by_owner,
                 "responses": [{**row, "label": _LABELS[row["response_time"]]} for row in responses],
                 "answered": sum(row["leads"] for row in responses),
                 "days": DAYS,

@@ -1,11 +1,11 @@
 """The figures of stages: exact numbers over a span of days in the tenant's zone.
 
 Whole days in UTC come from the daily ledger; the parts of the first and the last day that the tenant's zone cuts are counted
-from the stays themselves. Who sees their own leads only is told of those, counted from their stays.
+from the stays themselves. Who sees their own leads only is told of those, by `own`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,8 @@ from crm.errors import InvalidInput
 from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_tenant_id
 from leads.permissions import SEE_ALL
+from pipeline.selectors.measures import FIRST, LAST, Kept, Now, Past, Stay, Waiting
+from pipeline.selectors.own import own_kept, own_now, own_past
 
 _NEVER_BEFORE, _NEVER_AFTER = date(1900, 1, 1), date(9000, 1, 1)
 
@@ -62,28 +64,6 @@ def read_period(given: Any) -> Period:
     return Period(first=days["date_from"], last=days["date_to"], zone=ZoneInfo(current_tenant().time_zone))
 
 
-@dataclass(kw_only=True)
-class Stay:
-    """Sums over the stays in one status."""
-
-    entries: int = 0
-    exits: int = 0
-    spent: timedelta = timedelta()
-    over_24h: int = 0
-    over_48h: int = 0
-    # Where the stays went that ended: how many, and the time they had taken.
-    went_to: dict[int, tuple[int, timedelta]] = field(default_factory=dict)
-
-    @property
-    def average_hours(self) -> float | None:
-        return hours_of(self.spent / self.exits) if self.exits else None
-
-
-def hours_of(span: timedelta) -> float:
-    """In hours with two decimals."""
-    return round(span.total_seconds() / 3600, 2)
-
-
 @dataclass(frozen=True)
 class _Slices:
     """A span of time cut where UTC's days end: whole days, and what is left before and after them."""
@@ -120,37 +100,34 @@ FROM pipeline_stageday WHERE tenant_id = %(tenant)s AND day >= %(first)s AND day
 """
 _OVER = "count(*) FILTER (WHERE duration > interval '24 hours'), count(*) FILTER (WHERE duration > interval '48 hours')"
 _ENTRIES = """
-SELECT status_id, NULL::bigint, count(*), 0, interval '0', 0, 0 FROM {stays}
+SELECT status_id, NULL::bigint, count(*), 0, interval '0', 0, 0 FROM pipeline_leadstage
 WHERE tenant_id = %(tenant)s AND is_counted AND entered_at >= %({start})s AND entered_at < %({end})s GROUP BY status_id
 """
 _EXITS = f"""
-SELECT status_id, left_to_id, 0, count(*), sum(duration), {_OVER} FROM {{stays}}
+SELECT status_id, left_to_id, 0, count(*), sum(duration), {_OVER} FROM pipeline_leadstage
 WHERE tenant_id = %(tenant)s AND is_counted AND exited_at >= %({{start}})s AND exited_at < %({{end}})s GROUP BY status_id, left_to_id
 """  # noqa: S608 -- our own names
-_OWN_STAYS = """(
-    SELECT stage.* FROM (SELECT id FROM leads_lead WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s AND deleted_at IS NULL OFFSET 0) AS own
-    JOIN pipeline_leadstage AS stage ON stage.tenant_id = %(tenant)s AND stage.lead_id = own.id
-) AS stays"""
-_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
-def stays_within(*, start: datetime | None, end: datetime | None, by: Actor) -> dict[int, Stay]:
-    """What happened in a span of time, by status: entries and exits in it, and the durations of the stays that ended in it."""
-    given: dict[str, Any] = {"tenant": current_tenant_id(), "owner": by.user_id}
-    if by.can(SEE_ALL):
-        slices = _slices(start, end)
-        given |= {"first": slices.days[0], "last": slices.days[1]}
-        parts = [_LEDGER]
-        for number, (since, until) in enumerate(slices.edges):
-            given |= {f"start{number}": since, f"end{number}": until}
-            parts += [text.format(stays="pipeline_leadstage", start=f"start{number}", end=f"end{number}") for text in (_ENTRIES, _EXITS)]
-        statement = " UNION ALL ".join(parts)
-    else:
-        given |= {"start": start or _FIRST, "end": end or _LAST}
-        own = [text.format(stays="stays", start="start", end="end") for text in (_ENTRIES, _EXITS)]
-        statement = f"WITH stays AS MATERIALIZED (SELECT * FROM {_OWN_STAYS}) {' UNION ALL '.join(own)}"  # noqa: S608 -- our own names
+def past_within(*, start: datetime | None, end: datetime | None, by: Actor) -> Past:
+    """What happened in a span of time; whoever may see all leads is not told the ranges, which `range_within` finds."""
+    if not by.can(SEE_ALL):
+        return own_past(start=start, end=end, by=by)
+    stays = stays_within(start=start, end=end)
+    until = stays if start is None else stays_within(start=None, end=end)
+    return Past(stays=stays, present={pk: stay.entries - stay.exits for pk, stay in until.items()})
+
+
+def stays_within(*, start: datetime | None, end: datetime | None) -> dict[int, Stay]:
+    """What happened to all leads in a span of time, by status: entries and exits in it, and the durations of the stays that ended in it."""
+    slices = _slices(start, end)
+    given: dict[str, Any] = {"tenant": current_tenant_id(), "first": slices.days[0], "last": slices.days[1]}
+    parts = [_LEDGER]
+    for number, (since, until) in enumerate(slices.edges):
+        given |= {f"start{number}": since, f"end{number}": until}
+        parts += [text.format(start=f"start{number}", end=f"end{number}") for text in (_ENTRIES, _EXITS)]
     with connection.cursor() as cursor:
-        cursor.execute(statement, given)
+        cursor.execute(" UNION ALL ".join(parts), given)
         return _summed(cursor.fetchall())
 
 
@@ -179,22 +156,12 @@ SELECT duration FROM pipeline_leadstage
 WHERE tenant_id = %(tenant)s AND status_id = status.id AND is_counted AND exited_at >= %(start)s AND exited_at < %(end)s
 ORDER BY duration {order} LIMIT 1
 """
-_OWN_RANGE = f"""
-SELECT status_id, min(duration), max(duration) FROM {_OWN_STAYS}
-WHERE is_counted AND exited_at >= %(start)s AND exited_at < %(end)s GROUP BY status_id
-"""  # noqa: S608 -- our own names
 
 
-def range_within(
-    *, start: datetime | None, end: datetime | None, status_ids: list[int], by: Actor
-) -> dict[int, tuple[timedelta, timedelta]]:
-    """The shortest and the longest of the stays that ended in a span of time, by status."""
-    given = {
-        "tenant": current_tenant_id(), "owner": by.user_id, "start": start or _FIRST, "end": end or _LAST, "statuses": status_ids,
-    }  # fmt: skip
-    statement = _OWN_RANGE
-    if by.can(SEE_ALL):
-        statement = _SHORTEST.format(least=_ENDMOST.format(order="ASC"), most=_ENDMOST.format(order="DESC"))
+def range_within(*, start: datetime | None, end: datetime | None, status_ids: list[int]) -> dict[int, tuple[timedelta, timedelta]]:
+    """The shortest and the longest of all stays that ended in a span of time, by status."""
+    given: dict[str, Any] = {"tenant": current_tenant_id(), "start": start or FIRST, "end": end or LAST, "statuses": status_ids}
+    statement = _SHORTEST.format(least=_ENDMOST.format(order="ASC"), most=_ENDMOST.format(order="DESC"))
     with connection.cursor() as cursor:
         cursor.execute(statement, given)
         return {pk: (least, most) for pk, least, most in cursor.fetchall() if least is not None}
@@ -249,44 +216,69 @@ _SPANS = """
 SELECT status_id, sum(stays), sum(stays) FILTER (WHERE hours <= %(hours)s) FROM pipeline_stagespan
 WHERE tenant_id = %(tenant)s GROUP BY status_id
 """
-_OWN_SPANS = f"""
-SELECT status_id, count(*), count(*) FILTER (WHERE duration <= make_interval(hours => %(hours)s)) FROM {_OWN_STAYS}
-WHERE is_counted AND exited_at IS NOT NULL GROUP BY status_id
-"""  # noqa: S608 -- our own names
 
 
-def ended_within_hours(*, hours: int, by: Actor) -> dict[int, tuple[int, int]]:
-    """By status: the stays that ended, and of those the ones that took no more than so many hours."""
+def kept_to(*, now: datetime, hours: int, status_ids: list[int], by: Actor) -> dict[int, Kept]:
+    """By status: how the stays kept to so many hours."""
+    if not by.can(SEE_ALL):
+        return own_kept(now=now, hours=hours, by=by)
     with connection.cursor() as cursor:
-        cursor.execute(_SPANS if by.can(SEE_ALL) else _OWN_SPANS, {"tenant": current_tenant_id(), "owner": by.user_id, "hours": hours})
-        return {pk: (int(ended), int(within or 0)) for pk, ended, within in cursor.fetchall() if ended}
+        cursor.execute(_SPANS, {"tenant": current_tenant_id(), "hours": hours})
+        ended = {pk: (int(ended), int(within or 0)) for pk, ended, within in cursor.fetchall()}
+    waiting = waiting_now(now=now, status_ids=status_ids, over=(hours,))
+    return {
+        pk: Kept(
+            ended=ended[pk][0] if pk in ended else 0,
+            within=ended[pk][1] if pk in ended else 0,
+            waiting=waiting[pk].leads if pk in waiting else 0,
+            late=waiting[pk].over[0] if pk in waiting else 0,
+        )
+        for pk in {*ended, *waiting}
+    }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """Leads that are in a status now."""
-
-    leads: int
-    average: timedelta
-    oldest: datetime
-    over: tuple[int, ...]
-
-
+# Whole days are added up from the ledger; of the day in which the limit lies, the stays before it are counted.
 _WAITING = """
-SELECT status_id, count(*), %(now)s - (to_timestamp(0) + make_interval(secs => avg(date_part('epoch', entered_at)))), min(entered_at), {over}
-FROM {stays} WHERE tenant_id = %(tenant)s AND is_counted AND exited_at IS NULL AND status_id = ANY(%(statuses)s) GROUP BY status_id
+SELECT kept.status_id, kept.leads, kept.since, oldest.entered_at {over}
+FROM (
+    SELECT status_id, sum(waiting)::bigint AS leads,
+           sum(waiting * extract(epoch FROM day) + extract(epoch FROM waiting_from)) / nullif(sum(waiting), 0) AS since {kept}
+    FROM pipeline_stageday WHERE tenant_id = %(tenant)s AND left_to_id IS NULL AND status_id = ANY(%(statuses)s)
+    GROUP BY status_id HAVING sum(waiting) > 0
+) AS kept
+CROSS JOIN LATERAL (
+    SELECT entered_at FROM pipeline_leadstage AS stage
+    WHERE tenant_id = %(tenant)s AND stage.status_id = kept.status_id AND is_counted AND exited_at IS NULL ORDER BY entered_at LIMIT 1
+) AS oldest
 """
+_LATE_DAYS = "coalesce(sum(waiting) FILTER (WHERE day < %(day{number})s), 0)::bigint AS late{number}"
+_LATE_PART = """kept.late{number} + (
+    SELECT count(*) FROM pipeline_leadstage AS stage
+    WHERE tenant_id = %(tenant)s AND stage.status_id = kept.status_id AND is_counted AND exited_at IS NULL
+        AND entered_at >= %(start{number})s AND entered_at < %(limit{number})s
+)"""
 
 
-def waiting_now(*, now: datetime, status_ids: list[int], over: tuple[int, ...] = (), by: Actor) -> dict[int, Waiting]:
-    """The stays under way in these statuses, and of each how many have taken more than so many hours."""
-    given: dict[str, Any] = {"tenant": current_tenant_id(), "owner": by.user_id, "now": now, "statuses": status_ids}
-    given |= {f"over{hours}": now - timedelta(hours=hours) for hours in over}
-    counts = ", ".join(f"count(*) FILTER (WHERE entered_at < %(over{hours})s)" for hours in over) or "0"
-    stays = "pipeline_leadstage" if by.can(SEE_ALL) else _OWN_STAYS
+def waiting_now(*, now: datetime, status_ids: list[int], over: tuple[int, ...] = ()) -> dict[int, Waiting]:
+    """All stays under way in these statuses, and of each how many have taken more than so many hours."""
+    given: dict[str, Any] = {"tenant": current_tenant_id(), "statuses": status_ids}
+    kept = parts = ""
+    for number, hours in enumerate(over):
+        limit = now - timedelta(hours=hours)
+        day = limit.astimezone(UTC).date()
+        given |= {f"limit{number}": limit, f"day{number}": day, f"start{number}": _day_start(day)}
+        kept += ", " + _LATE_DAYS.format(number=number)
+        parts += ", " + _LATE_PART.format(number=number)
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING.format(over=counts, stays=stays), given)
+        cursor.execute(_WAITING.format(over=parts, kept=kept), given)
         return {
-            pk: Waiting(leads=leads, average=average, oldest=oldest, over=tuple(counted))
-            for pk, leads, average, oldest, *counted in cursor.fetchall()
+            pk: Waiting(leads=leads, average=now - datetime.fromtimestamp(float(since), UTC), oldest=oldest, over=tuple(late))
+            for pk, leads, since, oldest, *late in cursor.fetchall()
         }
+
+
+def present_state(*, now: datetime, since: datetime, status_ids: list[int], over: tuple[int, ...], by: Actor) -> Now:
+    """Where leads are now, in these statuses, and what came and went since a moment."""
+    if not by.can(SEE_ALL):
+        return own_now(now=now, since=since, over=over, by=by)
+    return Now(waiting=waiting_now(now=now, status_ids=status_ids, over=over), lately=stays_within(start=since, end=now))

@@ -9,16 +9,8 @@ from crm.identity.models import User
 from leads.enums import StatusCategory
 from leads.models import LeadStatus
 from leads.permissions import SEE_ALL
-from pipeline.selectors.figures import (
-    Period,
-    Stay,
-    ended_within_hours,
-    hours_of,
-    range_within,
-    stays_within,
-    waiting_now,
-    work_within,
-)
+from pipeline.selectors.figures import Period, kept_to, past_within, present_state, range_within, work_within
+from pipeline.selectors.measures import Kept, Stay, hours_of
 
 NONE = Stay()
 
@@ -35,6 +27,7 @@ class Flow:
     statuses: list[LeadStatus]
     stays: dict[int, Stay]
     present: dict[int, int]
+    ranges: dict[int, tuple[timedelta, timedelta]]
 
     def of(self, status: LeadStatus) -> Stay:
         return self.stays.get(status.pk, NONE)
@@ -49,17 +42,17 @@ class Flow:
 
 def flow_of(period: Period, *, by: Actor) -> Flow:
     """Statuses in the tenant's order; of those that are switched off the ones with figures."""
-    stays = stays_within(start=period.start, end=period.end, by=by)
-    until = stays if period.start is None else stays_within(start=None, end=period.end, by=by)
-    present = {pk: stay.entries - stay.exits for pk, stay in until.items()}
-    statuses = [status for status in LeadStatus.objects.all() if status.is_active or status.pk in stays or present.get(status.pk)]
-    return Flow(statuses=statuses, stays=stays, present=present)
+    past = past_within(start=period.start, end=period.end, by=by)
+    statuses = [status for status in LeadStatus.objects.all() if status.is_active or status.pk in past.stays or past.present.get(status.pk)]
+    return Flow(statuses=statuses, stays=past.stays, present=past.present, ranges=past.ranges)
 
 
 def performance(period: Period, *, by: Actor) -> list[dict[str, Any]]:
     """S1-25."""
     flow = flow_of(period, by=by)
-    ranges = range_within(start=period.start, end=period.end, status_ids=[status.pk for status in flow.statuses], by=by)
+    ranges = flow.ranges
+    if by.can(SEE_ALL):
+        ranges = range_within(start=period.start, end=period.end, status_ids=[status.pk for status in flow.statuses])
     rows = []
     for status in flow.statuses:
         stay, span = flow.of(status), ranges.get(status.pk)
@@ -191,22 +184,23 @@ def _is_onward(source: LeadStatus, target: LeadStatus) -> bool:
 def summary(now: datetime, *, by: Actor) -> dict[str, Any]:
     """S1-30: what is in each status now, how long it has been there, and what moved in the last day."""
     statuses = list(LeadStatus.objects.filter(is_active=True))
-    ends = (StatusCategory.WON, StatusCategory.LOST)
-    flow = flow_of(Period(), by=by)
-    waiting = waiting_now(now=now, status_ids=[status.pk for status in statuses if status.category not in ends], over=(24, 48), by=by)
-    lately = stays_within(start=now - timedelta(days=1), end=now, by=by)
-    total = sum(flow.present.values())
+    ends = {status.pk for status in statuses if status.category in (StatusCategory.WON, StatusCategory.LOST)}
+    ids = list(LeadStatus.objects.values_list("pk", flat=True))
+    found = present_state(now=now, since=now - timedelta(days=1), status_ids=ids, over=(24, 48), by=by)
+    present = {pk: waiting.leads for pk, waiting in found.waiting.items()}
+    total = sum(present.values())
     stages = []
     for status in statuses:
-        wait, late = waiting.get(status.pk), lately.get(status.pk, NONE)
+        # How long leads have been won or lost says nothing.
+        wait, late = None if status.pk in ends else found.waiting.get(status.pk), found.lately.get(status.pk, NONE)
         stages.append(
             {
                 "status_id": status.number,
                 "status_name": status.code,
                 "status_label": status.label,
                 "category": status.category,
-                "lead_count": flow.present.get(status.pk, 0),
-                "percentage": percent(flow.present.get(status.pk, 0), total),
+                "lead_count": present.get(status.pk, 0),
+                "percentage": percent(present.get(status.pk, 0), total),
                 "avg_hours_in_stage": hours_of(wait.average) if wait else None,
                 "oldest_entered_at": wait.oldest if wait else None,
                 "exceeding_24h": wait.over[0] if wait else 0,
@@ -215,7 +209,11 @@ def summary(now: datetime, *, by: Actor) -> dict[str, Any]:
                 "left_last_24h": late.exits,
             }
         )
-    return {"total_leads": total, "open_leads": sum(item.leads for item in waiting.values()), "stages": stages}
+    return {
+        "total_leads": total,
+        "open_leads": sum(present.get(status.pk, 0) for status in statuses if status.pk not in ends),
+        "stages": stages,
+    }
 
 
 def status_statistics(period: Period, *, by: Actor) -> list[dict[str, Any]]:
@@ -243,25 +241,24 @@ def status_statistics(period: Period, *, by: Actor) -> list[dict[str, Any]]:
 def sla_compliance(now: datetime, *, hours: int, by: Actor) -> dict[str, Any]:
     """S1-33: of the stays in open statuses that ended, or went on for longer already, those that took no more than so many hours."""
     statuses = list(LeadStatus.objects.filter(category=StatusCategory.OPEN))
-    ended = ended_within_hours(hours=hours, by=by)
-    waiting = waiting_now(now=now, status_ids=[status.pk for status in statuses], over=(hours,), by=by)
+    kept = kept_to(now=now, hours=hours, status_ids=[status.pk for status in statuses], by=by)
     rows = []
     for status in statuses:
-        total, within = ended.get(status.pk, (0, 0))
-        late = waiting[status.pk].over[0] if status.pk in waiting else 0
-        if not status.is_active and not total + late:
+        its = kept.get(status.pk, Kept())
+        total = its.ended + its.late
+        if not status.is_active and not total:
             continue
         rows.append(
             {
                 "status_id": status.number,
                 "status_name": status.code,
                 "status_label": status.label,
-                "total": total + late,
-                "within_sla": within,
-                "exceeded_sla": total + late - within,
-                "overdue_now": late,
-                "pending": waiting[status.pk].leads - late if status.pk in waiting else 0,
-                "compliance_rate": _one_decimal(within, total + late),
+                "total": total,
+                "within_sla": its.within,
+                "exceeded_sla": total - its.within,
+                "overdue_now": its.late,
+                "pending": its.waiting - its.late,
+                "compliance_rate": _one_decimal(its.within, total),
             }
         )
     all_of, within = sum(row["total"] for row in rows), sum(row["within_sla"] for row in rows)

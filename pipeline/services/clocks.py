@@ -7,17 +7,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from django.db.models import Q
+from django.db.models import F, Q
 from phonenumbers.timezone import time_zones_for_number
 
-from crm.bulk import insert_records
+from crm.bulk import insert_records, update_records
 from crm.conditions import read_conditions
 from crm.errors import InvalidInput
 from crm.identity.hours import tenant_time, time_in_zone, user_time
 from crm.identity.models import User
+from crm.listing import AmongIds
 from crm.worktime import WorkingTime
 from leads.enums import StatusCategory
 from leads.filters import LeadFilters
@@ -26,10 +29,12 @@ from leads.models import Lead
 from leads.selectors import vocabulary
 from pipeline.enums import SlaHours, SlaKind, SlaState
 from pipeline.models import LeadStage, SlaClock, SlaPolicy
+from pipeline.services.timetable import Timetable, timetable_of
 
-_ALWAYS = WorkingTime(zone=ZoneInfo("UTC"))
-_LEAD_COLUMNS = ("id", "phone", "owner_id", "status_id", "created_at", "last_contact_at", "deleted_at")
-_TIMES = ("policy_id", "soon_at", "due_at", "next_at", "state", "steps_done", "ended_at")
+_ALWAYS = timetable_of(WorkingTime(zone=ZoneInfo("UTC")))
+_LEAD_COLUMNS = ("pk", "phone", "owner_id", "created_at", "last_contact_at", "deleted_at")
+_TIMES = ("policy_id", "owner_id", "soon_at", "due_at", "next_at", "state", "steps_done", "ended_at")
+_times_of = attrgetter(*_TIMES)
 _FEW = 20
 
 
@@ -49,13 +54,13 @@ class Times:
     """Whose working time counts, read once for many leads."""
 
     people: dict[int, User]
-    _known: dict[tuple[str, object], WorkingTime] = field(default_factory=dict)
+    _known: dict[tuple[str, object], Timetable] = field(default_factory=dict)
 
     @classmethod
     def of(cls, owner_ids: Iterable[int | None]) -> "Times":
         return cls(people=User.objects.in_bulk({pk for pk in owner_ids if pk is not None}))
 
-    def for_lead(self, policy: SlaPolicy, *, owner_id: int | None, phone: str) -> WorkingTime:
+    def for_lead(self, policy: SlaPolicy, *, owner_id: int | None, phone: str) -> Timetable:
         match policy.hours:
             case SlaHours.ALWAYS:
                 return _ALWAYS
@@ -65,16 +70,17 @@ class Times:
                 return self._remembered("zone", zone)
         return self._remembered("tenant", None)
 
-    def _remembered(self, kind: str, of: object) -> WorkingTime:
+    def _remembered(self, kind: str, of: object) -> Timetable:
         key = (kind, of)
         if key not in self._known:
             match kind:
                 case "user":
-                    self._known[key] = user_time(self.people[of])  # type: ignore[index]
+                    hours = user_time(self.people[of])  # type: ignore[index]
                 case "zone":
-                    self._known[key] = time_in_zone(of)  # type: ignore[arg-type]
+                    hours = time_in_zone(of)  # type: ignore[arg-type]
                 case _:
-                    self._known[key] = tenant_time()
+                    hours = tenant_time()
+            self._known[key] = timetable_of(hours)
         return self._known[key]
 
 
@@ -89,7 +95,7 @@ def zone_of_phone(phone: str) -> ZoneInfo | None:
         return None
 
 
-def set_times(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime, now: datetime) -> None:
+def set_times(clock: SlaClock, policy: SlaPolicy, hours: Timetable, now: datetime) -> None:
     """Work out when a running clock is due, and what comes next; a due time put off takes a breach back."""
     left = timedelta(minutes=policy.target_minutes) - clock.spent_before
     early = timedelta(minutes=policy.target_minutes * policy.due_soon_share / 100) - clock.spent_before
@@ -116,7 +122,7 @@ def state_at(clock: SlaClock, now: datetime) -> SlaState:
     return SlaState.DUE_SOON if clock.soon_at is not None and clock.soon_at <= now else SlaState.ON_TRACK
 
 
-def set_next(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime) -> None:
+def set_next(clock: SlaClock, policy: SlaPolicy, hours: Timetable) -> None:
     """The next moment at which something is to be done."""
     moments = []
     if clock.state == SlaState.ON_TRACK and clock.soon_at is not None:
@@ -129,62 +135,73 @@ def set_next(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime) -> None:
     clock.next_at = min(moments, default=None)
 
 
-def moment_of_step(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime, number: int) -> datetime | None:
+def moment_of_step(clock: SlaClock, policy: SlaPolicy, hours: Timetable, number: int) -> datetime | None:
     """When a step of the policy is to be taken: so many minutes of working time before or after the clock is due."""
     span = timedelta(minutes=policy.target_minutes + policy.steps[number]["minutes"]) - clock.spent_before
     return hours.later(clock.running_since, max(span, timedelta()))
+
+
+class _OfLeads(AmongIds):
+    """The same, for rows that belong to leads."""
+
+    def __init__(self, ids: list[int]) -> None:
+        super().__init__(ids)
+        self.parts[0] = F("lead_id")
+
+
+class LeadTimes(NamedTuple):
+    """What of a lead its clocks depend on."""
+
+    pk: int
+    phone: str
+    owner_id: int | None
+    created_at: datetime
+    last_contact_at: datetime | None
+    deleted_at: datetime | None
 
 
 def refresh_clocks(*, lead_ids: Sequence[int], now: datetime) -> int:
     """Make the clocks of these leads what they should be. Answers how many were made or changed."""
     policies = list(SlaPolicy.objects.filter(is_active=True))
     ids = sorted(set(lead_ids))
-    # Locked in the order of their ids, so that two refreshing the same leads come one after the other.
-    leads = {row.pk: row for row in Lead.objects.filter(pk__in=ids).order_by("pk").only(*_LEAD_COLUMNS).select_for_update(of=("self",))}
-    running = {(clock.lead_id, clock.kind): clock for clock in SlaClock.objects.filter(lead_id__in=ids, ended_at=None)}
-    if not policies and not running:
+    under_way = SlaClock.objects.filter(_OfLeads(ids), ended_at=None)
+    if not policies and not under_way.exists():
         return 0
-    wanted = _wanted(policies, leads)
-    times = Times.of(lead.owner_id for lead in leads.values())
-    began = {(lead_id, kind): (policy, start) for lead_id, kind, policy, start in wanted}
+    # Locked in the order of their ids, so that two refreshing the same leads come one after the other.
+    locked = Lead.objects.filter(AmongIds(ids)).order_by("pk").select_for_update(of=("self",)).values_list(*_LEAD_COLUMNS)
+    leads = {row[0]: LeadTimes(*row) for row in locked}
+    running = {(clock.lead_id, clock.kind): clock for clock in under_way}
+    began = _wanted(policies, leads)
+    times = Times.of({lead.owner_id for lead in leads.values()})
     changed = [clock for key, clock in running.items() if key not in began or began[key][1] != clock.started_at]
-    _end_all([clock for clock in changed if clock.lead_id in leads], leads, policies)
+    _end_all([clock for clock in changed if clock.lead_id in leads], leads)
+    for clock in changed:
+        del running[clock.lead_id, clock.kind]
+    again = _ended_before({key: start for key, (_policy, start) in began.items() if key not in running})
     made, moved = [], []
-    stopped = {clock.pk for clock in changed}
-    again = _ended_before(began, running, stopped)
-    for (lead_id, kind), (policy, start) in began.items():
-        lead = leads[lead_id]
+    for key, (policy, start) in began.items():
+        lead = leads[key[0]]
         hours = times.for_lead(policy, owner_id=lead.owner_id, phone=lead.phone)
-        clock = running.get((lead_id, kind))
-        if clock is not None and clock.pk in stopped:
-            clock = None
-        clock = clock or again.get((lead_id, kind))
+        clock = running.get(key) or again.get(key)
         if clock is None:
-            clock = _new_clock(lead, policy, start)
-            set_times(clock, policy, hours, now)
-            clock.state = state_at(clock, now)
-            _pass_over_steps(clock, policy, hours, now)
-            made.append(clock)
-            continue
-        before = tuple(getattr(clock, name) for name in _TIMES)
-        _follow(clock, policy, hours, now)
-        if tuple(getattr(clock, name) for name in _TIMES) != before:
+            made.append(_new_clock(lead, policy, start, hours, now))
+        elif _follow(clock, lead, policy, hours, now):
             moved.append(clock)
     _write(made, moved)
     return len(made) + len(moved) + len(changed)
 
 
-def _wanted(policies: Sequence[SlaPolicy], leads: dict[int, Lead]) -> list[tuple[int, str, SlaPolicy, datetime]]:
-    """The clocks that should run: lead, kind, policy and since when. Of each kind the first policy in order counts."""
+def _wanted(policies: Sequence[SlaPolicy], leads: dict[int, LeadTimes]) -> dict[tuple[int, str], tuple[SlaPolicy, datetime]]:
+    """The clocks that should run: by lead and kind the policy, and since when. Of each kind the first policy in order counts."""
     live = [lead for lead in leads.values() if lead.deleted_at is None]
     if not live or not policies:
-        return []
+        return {}
     words = vocabulary()
     open_ids = {status.pk for status in words.statuses if status.category == StatusCategory.OPEN}
     stays = {
         lead_id: (status_id, entered_at, came_from)
         for lead_id, status_id, entered_at, came_from in LeadStage.objects.filter(
-            lead_id__in=[lead.pk for lead in live], exited_at=None
+            _OfLeads([lead.pk for lead in live]), exited_at=None
         ).values_list("lead_id", "status_id", "entered_at", "came_from_id")
     }
     found: dict[tuple[int, str], tuple[SlaPolicy, datetime]] = {}
@@ -203,25 +220,25 @@ def _wanted(policies: Sequence[SlaPolicy], leads: dict[int, Lead]) -> list[tuple
             matching: Iterable[int] = starts
             if policy.conditions:
                 try:
-                    matching = Lead.objects.filter(condition_of(policy), pk__in=list(starts)).values_list("pk", flat=True)
+                    matching = Lead.objects.filter(condition_of(policy), AmongIds(list(starts))).values_list("pk", flat=True)
                 except InvalidInput:
                     matching = ()
             found |= {(pk, policy.kind): (policy, starts[pk]) for pk in matching}
-    return [(pk, kind, policy, start) for (pk, kind), (policy, start) in found.items()]
+    return found
 
 
-def _contacted(lead: Lead) -> bool:
+def _contacted(lead: LeadTimes) -> bool:
     return lead.last_contact_at is not None and lead.last_contact_at >= lead.created_at
 
 
-def _end_all(clocks: Sequence[SlaClock], leads: dict[int, Lead], policies: Sequence[SlaPolicy]) -> None:
+def _end_all(clocks: Sequence[SlaClock], leads: dict[int, LeadTimes]) -> None:
     """End the clocks whose work is done; drop those that no policy wants any more."""
     if not clocks:
         return
-    ids = {clock.lead_id for clock in clocks}
+    ids = list({clock.lead_id for clock in clocks})
     ends: dict[tuple[int, datetime], datetime] = {}
     first: dict[int, datetime] = {}
-    for lead_id, entered, left, came_from in LeadStage.objects.filter(lead_id__in=ids, exited_at__isnull=False).values_list(
+    for lead_id, entered, left, came_from in LeadStage.objects.filter(_OfLeads(ids), exited_at__isnull=False).values_list(
         "lead_id", "entered_at", "exited_at", "came_from_id"
     ):
         ends[lead_id, entered] = max(left, ends.get((lead_id, entered), left))
@@ -242,32 +259,35 @@ def _end_all(clocks: Sequence[SlaClock], leads: dict[int, Lead], policies: Seque
         clock.state = SlaState.MET if in_time else SlaState.BREACHED
         clock.ended_at, clock.next_at, clock.paused_at = end, None, None
         ended.append(clock)
-    SlaClock.objects.filter(pk__in=dropped).delete()
-    SlaClock.objects.bulk_update(ended, ["state", "ended_at", "next_at", "paused_at"], batch_size=1000)
+    SlaClock.objects.filter(AmongIds(dropped)).delete()
+    _store(ended, ("state", "ended_at", "next_at", "paused_at"))
 
 
-def _ended_before(
-    began: dict[tuple[int, str], tuple[SlaPolicy, datetime]], running: dict[tuple[int, str], SlaClock], stopped: set[int]
-) -> dict[tuple[int, str], SlaClock]:
+def _ended_before(begun: dict[tuple[int, str], datetime]) -> dict[tuple[int, str], SlaClock]:
     """Clocks of the same beginning that had ended: what ended them was taken back."""
-    fresh = {key: start for key, (_policy, start) in began.items() if key not in running or running[key].pk in stopped}
-    if not fresh:
+    if not begun:
         return {}
-    found = SlaClock.objects.filter(lead_id__in={lead_id for lead_id, _kind in fresh}, ended_at__isnull=False)
-    return {(clock.lead_id, clock.kind): clock for clock in found if fresh.get((clock.lead_id, clock.kind)) == clock.started_at}
+    found = SlaClock.objects.filter(_OfLeads(list({lead_id for lead_id, _kind in begun})), ended_at__isnull=False)
+    return {(clock.lead_id, clock.kind): clock for clock in found if begun.get((clock.lead_id, clock.kind)) == clock.started_at}
 
 
-def _new_clock(lead: Lead, policy: SlaPolicy, start: datetime) -> SlaClock:
-    return SlaClock(
-        tenant_id=policy.tenant_id, lead_id=lead.pk, policy=policy, kind=policy.kind, started_at=start, running_since=start,
+def _new_clock(lead: LeadTimes, policy: SlaPolicy, start: datetime, hours: Timetable, now: datetime) -> SlaClock:
+    clock = SlaClock(
+        tenant_id=policy.tenant_id, lead_id=lead.pk, owner_id=lead.owner_id, policy_id=policy.pk, kind=policy.kind, started_at=start, running_since=start,
         spent_before=timedelta(),
     )  # fmt: skip
+    set_times(clock, policy, hours, now)
+    clock.state = state_at(clock, now)
+    _pass_over_steps(clock, policy, hours, now)
+    return clock
 
 
-def _follow(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime, now: datetime) -> None:
-    """Let a clock follow its policy, its owner's hours, or another policy."""
+def _follow(clock: SlaClock, lead: LeadTimes, policy: SlaPolicy, hours: Timetable, now: datetime) -> bool:
+    """Let a clock follow its policy, its owner's hours, or another policy. Answers whether anything of it changed."""
+    before = _times_of(clock)
+    clock.owner_id = lead.owner_id
     if clock.policy_id != policy.pk:
-        clock.policy, clock.steps_done = policy, 0
+        clock.policy_id, clock.steps_done = policy.pk, 0
         set_times(clock, policy, hours, now)
         _pass_over_steps(clock, policy, hours, now)
     if clock.ended_at is not None:
@@ -275,9 +295,10 @@ def _follow(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime, now: datetim
         set_times(clock, policy, hours, now)
         clock.state = state_at(clock, now)
     set_times(clock, policy, hours, now)
+    return _times_of(clock) != before
 
 
-def _pass_over_steps(clock: SlaClock, policy: SlaPolicy, hours: WorkingTime, now: datetime) -> None:
+def _pass_over_steps(clock: SlaClock, policy: SlaPolicy, hours: Timetable, now: datetime) -> None:
     """Steps whose moment lies behind a clock that was only begun now are not taken: nobody wants mail about last year."""
     clock.steps_done = 0
     while clock.steps_done < len(policy.steps):
@@ -294,4 +315,12 @@ def _write(made: list[SlaClock], moved: list[SlaClock]) -> None:
         insert_records(made)
     else:
         SlaClock.objects.bulk_create(made)
-    SlaClock.objects.bulk_update(moved, [*(name for name in _TIMES if name != "policy_id"), "policy"], batch_size=1000)
+    _store(moved, _TIMES)
+
+
+def _store(clocks: list[SlaClock], names: Sequence[str]) -> None:
+    # A handful is quicker without a temporary table.
+    if len(clocks) > _FEW:
+        update_records(clocks, names)
+    else:
+        SlaClock.objects.bulk_update(clocks, names)

@@ -33,13 +33,22 @@ def escalate_due() -> int:
     """Work off what is due in every tenant. Safe in any number of workers at once."""
     done = 0
     for tenant_id in Tenant.objects.filter(is_active=True).values_list("pk", flat=True):
-        while True:
-            with tenant_scope(tenant_id, by=Actor.system(tenant_id=tenant_id, label="SLA")):
-                number = escalate_some(now=timezone.now(), by=Actor.system(tenant_id=tenant_id, label="SLA"))
-            done += number
-            if number < AT_ONCE:
-                break
+        try:
+            done += _escalate_tenant(tenant_id)
+        except Exception:
+            # One tenant's trouble is not the next one's.
+            log.exception("sla_not_escalated", tenant=tenant_id)
     return done
+
+
+def _escalate_tenant(tenant_id: int) -> int:
+    done, by = 0, Actor.system(tenant_id=tenant_id, label="SLA")
+    while True:
+        with tenant_scope(tenant_id, by=by):
+            number = escalate_some(now=timezone.now(), by=by)
+        done += number
+        if number < AT_ONCE:
+            return done
 
 
 def escalate_some(*, now: datetime, by: Actor) -> int:
@@ -79,7 +88,7 @@ def escalate_some(*, now: datetime, by: Actor) -> int:
         if clock in soon or clock in breached:
             _tell(clock, policy, lead, by=by)
         for number in steps:
-            _take(clock, policy, lead, number, by=by)
+            lead = leads[lead.pk] = _take(clock, policy, lead, number, by=by)
     if soon:
         publish(SlaDueSoon(lead_ids=tuple(clock.lead_id for clock in soon)))
     if breached:
@@ -88,8 +97,9 @@ def escalate_some(*, now: datetime, by: Actor) -> int:
 
 
 def _tell(clock: SlaClock, policy: SlaPolicy, lead: Lead, *, by: Actor) -> None:
-    # Of a lead of nobody the managers are told.
-    people = [lead.owner_id] if lead.owner_id is not None else managers_of(None)
+    # Of a lead of nobody, or of somebody who is gone, the managers are told.
+    there = lead.owner_id is not None and User.objects.filter(pk=lead.owner_id, is_active=True).exists()
+    people = [lead.owner_id] if lead.owner_id is not None and there else managers_of(lead.owner_id)
     _notify(people, clock, policy, lead, once=f"sla:{clock.pk}:{clock.state}:{_stamp(clock)}", by=by)
 
 
@@ -116,16 +126,16 @@ def managers_of(owner_id: int | None) -> list[int]:
     return found or list(User.objects.filter(role__code=RoleCode.MANAGER, is_active=True).order_by("pk").values_list("pk", flat=True))
 
 
-def _take(clock: SlaClock, policy: SlaPolicy, lead: Lead, number: int, *, by: Actor) -> None:
-    """Take a step. What it may not do, such as giving a lead to somebody who left, is logged and leaves the others alone."""
+def _take(clock: SlaClock, policy: SlaPolicy, lead: Lead, number: int, *, by: Actor) -> Lead:
+    """Take a step, and answer the lead as it is then. What may not be done, such as giving it to somebody who left, is logged."""
     step = policy.steps[number]
     try:
         with transaction.atomic():
             match step["action"]:
                 case StepAction.RAISE_PRIORITY:
-                    edit_lead(lead_id=lead.pk, data={"priority": min(lead.priority + 1, Priority.CRITICAL)}, by=by)
+                    return edit_lead(lead_id=lead.pk, data={"priority": min(lead.priority + 1, Priority.CRITICAL)}, by=by).lead
                 case StepAction.REASSIGN:
-                    edit_lead(lead_id=lead.pk, data={"owner_id": step["user"]}, by=by)
+                    return edit_lead(lead_id=lead.pk, data={"owner_id": step["user"]}, by=by).lead
                 case StepAction.NOTIFY_MANAGER:
                     _say(clock, policy, lead, number, managers_of(lead.owner_id), by=by)
                 case StepAction.NOTIFY_USER:
@@ -134,3 +144,4 @@ def _take(clock: SlaClock, policy: SlaPolicy, lead: Lead, number: int, *, by: Ac
                     _say(clock, policy, lead, number, [lead.owner_id] if lead.owner_id is not None else [], by=by)
     except DomainError as refusal:
         log.warning("sla_step_refused", clock=clock.pk, step=number, error=refusal.message)
+    return lead

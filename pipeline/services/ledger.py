@@ -33,13 +33,16 @@ BOOKS = (
     _Book(
         model=StageDay,
         key=("day", "status_id", "left_to_id"),
-        sums=("entries", "exits", "spent", "over_24h", "over_48h"),
+        sums=("entries", "exits", "spent", "over_24h", "over_48h", "waiting", "waiting_from"),
         raw=f"""
             SELECT {_ENTERED} AS day, stage.status_id, NULL::bigint AS left_to_id, 1 AS entries, 0 AS exits, interval '0' AS spent,
-                   0 AS over_24h, 0 AS over_48h {_STAYS}
+                   0 AS over_24h, 0 AS over_48h, (exited_at IS NULL)::integer AS waiting,
+                   CASE WHEN exited_at IS NULL THEN (entered_at AT TIME ZONE 'UTC') - {_ENTERED} ELSE interval '0' END AS waiting_from
+            {_STAYS}
             UNION ALL
             SELECT {_EXITED}, stage.status_id, left_to_id, 0, 1, exited_at - entered_at,
-                   (exited_at - entered_at > interval '24 hours')::integer, (exited_at - entered_at > interval '48 hours')::integer
+                   (exited_at - entered_at > interval '24 hours')::integer, (exited_at - entered_at > interval '48 hours')::integer,
+                   0, interval '0'
             {_STAYS} AND exited_at IS NOT NULL""",
     ),
     _Book(
@@ -101,7 +104,7 @@ def _fold(book: _Book) -> int:
 
 
 def _zero(name: str) -> str:
-    return "interval '0'" if name == "spent" else "0"
+    return "interval '0'" if name in ("spent", "waiting_from") else "0"
 
 
 def figures_that_differ(*, most: int = 20) -> list[str]:

@@ -10,6 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from audit.services.acts import record_act
 from crm.actors import Actor
 from crm.conditions import read_conditions
 from crm.errors import DomainError, InvalidInput, NotFound
@@ -158,14 +159,17 @@ def recompute_chunk(operation: Operation, actor: Actor) -> Chunk:
 
 
 def pause_clocks(*, lead_id: int, now: datetime, by: Actor) -> int:
-    """Stop the running clocks of a lead. Time that passes from now on is not counted."""
+    """Stop the running clocks of a lead whose time is not over. Time that passes from now on is not counted; who stopped it is audited."""
     by.require(CHANGE)
-    clocks = _running(lead_id, paused=False, by=by)
+    clocks = [(clock, hours) for clock, hours in _running(lead_id, paused=False, by=by) if clock.due_at is None or clock.due_at > now]
+    if not clocks:
+        raise NotRunning("The time of this lead has run out already. That stays as it is.")
     for clock, hours in clocks:
         clock.spent_before += hours.between(clock.running_since, now)
         clock.running_since = clock.paused_at = now
         set_times(clock, clock.policy, hours, now)
     _store(clocks)
+    _audit("sla_paused", clocks, by=by)
     return len(clocks)
 
 
@@ -177,7 +181,13 @@ def resume_clocks(*, lead_id: int, now: datetime, by: Actor) -> int:
         clock.running_since, clock.paused_at = now, None
         set_times(clock, clock.policy, hours, now)
     _store(clocks)
+    _audit("sla_resumed", clocks, by=by)
     return len(clocks)
+
+
+def _audit(action: str, clocks: Sequence[tuple[SlaClock, Any]], *, by: Actor) -> None:
+    policies = [clock.policy.name for clock, _hours in clocks]
+    record_act(action=action, subject=str(clocks[0][0].lead), details={"lead": clocks[0][0].lead_id, "policies": policies}, by=by)
 
 
 def _running(lead_id: int, *, paused: bool, by: Actor) -> list[tuple[SlaClock, Any]]:
@@ -187,6 +197,8 @@ def _running(lead_id: int, *, paused: bool, by: Actor) -> list[tuple[SlaClock, A
     if not clocks:
         raise NotRunning("No clock of this lead is paused." if paused else "No clock of this lead is running.")
     times = Times.of([lead.owner_id])
+    for clock in clocks:
+        clock.lead = lead
     return [(clock, times.for_lead(clock.policy, owner_id=lead.owner_id, phone=lead.phone)) for clock in clocks]
 
 

@@ -57,10 +57,10 @@ def test_a_policy_of_a_name_taken_and_a_wrong_one_are_refused(client):
     assert client.post("/api/settings/sla-policies", {**POLICY, "conditions": [1]}).status_code == 400
 
 
-def test_reps_read_policies_and_change_none(api, client, tenant):
+def test_reps_neither_read_nor_change_policies(api, client, tenant):
     made = client.post("/api/settings/sla-policies", POLICY).json()["data"]
     rep = api(make_user(tenant, role="sales_rep"))
-    assert rep.get("/api/settings/sla-policies").status_code == 200
+    assert rep.get("/api/settings/sla-policies").status_code == 403
     assert rep.post("/api/settings/sla-policies", {**POLICY, "name": "Mine"}).status_code == 403
     assert rep.delete(f"/api/settings/sla-policies/{made['id']}").status_code == 403
 

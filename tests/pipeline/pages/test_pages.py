@@ -1,14 +1,17 @@
 """The pages of stages and service levels."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from crm.tenancy.scope import tenant_scope
 from leads.models import LeadStatus, LeadTransition
 from pipeline.models import LeadStage, SlaClock, SlaPolicy
+from pipeline.pages.today import sla_items
 from pipeline.services.clocks import refresh_clocks
-from tests.factories import inside, make_lead, make_user
+from tests.factories import acting, inside, make_lead, make_user
 
 AT = datetime(2024, 6, 12, 10, tzinfo=UTC)
 FORM = {
@@ -187,3 +190,27 @@ def test_what_a_move_asks_for_is_set(pages, admin, tenant):
     with inside(tenant.pk):
         move.refresh_from_db()
     assert (move.needs_reason, move.required_fields) == (True, ["company"])
+
+
+def test_today_shows_own_clocks_that_are_due_and_not_yet_answered(client, tenant, alice):
+    make_policy(tenant)
+    bob = make_user(tenant)
+    leads = [
+        with_clock(tenant, last_name=name, owner=owner, created_at=AT, status_changed_at=AT)
+        for name, owner in (("Mine", alice), ("His", bob), ("Answered", alice), ("Later", alice))
+    ]
+    with tenant_scope(tenant.pk):
+        SlaClock.objects.update(state="due_soon")
+        SlaClock.objects.filter(lead=leads[3]).update(state="on_track")
+        type(leads[2]).objects.filter(pk=leads[2].pk).update(last_contact_at=AT)
+
+    with time_machine.travel(AT + timedelta(minutes=50), tick=False), acting(alice) as by:
+        soon = sla_items(by, timezone.now(), 10)
+    with time_machine.travel(AT + timedelta(minutes=70), tick=False), acting(alice) as by:
+        late = sla_items(by, timezone.now(), 10)
+
+    assert [(item.lead_id, item.text, item.done_url) for item in soon] == [
+        (leads[0].pk, "Answer is due soon", f"/leads/{leads[0].pk}/follow-up")
+    ]
+    assert [(item.lead_id, item.text) for item in late] == [(leads[0].pk, "Answer breached")]
+    assert soon[0].weight == 2 * late[0].weight

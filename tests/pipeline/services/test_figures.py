@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from crm.tenancy.scope import tenant_scope
 from leads.models import Lead, LeadStatus
+from leads.permissions import SEE_ALL
 from pipeline.models import LeadStage
-from pipeline.selectors.figures import Period, Stay, ended_within_hours, range_within, stays_within, waiting_now, work_within
+from pipeline.selectors.figures import Period, kept_to, past_within, present_state, range_within, work_within
+from pipeline.selectors.measures import Kept, Stay
 from pipeline.services import ledger
 from tests.factories import acting, make_tenant, make_user
 
@@ -124,39 +126,67 @@ def _compare(tenant, people, lives, start, end, clock):
     with acting(people[1]) as manager:
         codes = {status.pk: status.code for status in LeadStatus.objects.all()}
         owners = dict(Lead.objects.values_list("pk", "owner_id"))
-        found = stays_within(start=start, end=end, by=manager)
-        assert _named(found, codes) == reference(list(lives.values()), start, end)
+        _compare_for(manager, list(lives.values()), codes, start, end, clock)
         inside = lambda at: at is not None and (start is None or at >= start) and (end is None or at < end)  # noqa: E731
-        spans: dict[str, list] = {}
         moves: dict[tuple, int] = {}
         for life in (life for life in lives.values() if life.live):
-            for status, came, entered, left, by in life.stays:
-                if inside(left):
-                    spans.setdefault(status, []).append(left - entered)
+            for status, came, entered, _left, by in life.stays:
                 if by and came and inside(entered):
                     moves[by.pk, status] = moves.get((by.pk, status), 0) + 1
-        ranged = range_within(start=start, end=end, status_ids=list(codes), by=manager)
-        assert {codes[pk]: span for pk, span in ranged.items()} == {code: (min(all_of), max(all_of)) for code, all_of in spans.items()}
         work = work_within(start=start, end=end, user_id=None)
         assert {(person, codes[pk]): item.moves for person, by in work.items() for pk, item in by.items() if item.moves} == moves
-        live = [life for life in lives.values() if life.live]
-        ended = [(stay[0], stay[3] - stay[2]) for life in live for stay in life.stays if stay[3]]
-        for hours in (1, 24):
-            assert {codes[pk]: pair for pk, pair in ended_within_hours(hours=hours, by=manager).items()} == {
-                code: (len(mine), sum(span <= timedelta(hours=hours) for span in mine))
-                for code in {code for code, _span in ended}
-                if (mine := [span for other, span in ended if other == code])
-            }
-        waiting = waiting_now(now=clock, status_ids=list(codes), over=(24,), by=manager)
-        now_in = [life.stays[-1] for life in live]
-        assert {codes[pk]: (item.leads, item.oldest, item.over[0]) for pk, item in waiting.items()} == {
-            code: (len(mine), min(mine), sum(clock - at > timedelta(hours=24) for at in mine))
-            for code in {stay[0] for stay in now_in}
-            if (mine := [stay[2] for stay in now_in if stay[0] == code])
-        }
     with acting(people[2]) as rep:
         own = [life for pk, life in lives.items() if owners.get(pk) == people[2].pk]
-        assert _named(stays_within(start=start, end=end, by=rep), codes) == reference(own, start, end)
+        _compare_for(rep, own, codes, start, end, clock)
+
+
+def _compare_for(by, lives, codes, start, end, clock):
+    """All that somebody is told of these leads."""
+    live = [life for life in lives if life.live]
+    stays = [stay for life in live for stay in life.stays]
+    past = past_within(start=start, end=end, by=by)
+    assert _named(past.stays, codes) == reference(lives, start, end)
+    before = lambda at: at is not None and (end is None or at < end)  # noqa: E731
+    present: dict[str, int] = {}
+    for status, _came, entered, left, _by in stays:
+        present[status] = present.get(status, 0) + before(entered) - before(left)
+    assert {codes[pk]: number for pk, number in past.present.items() if number} == {
+        code: number for code, number in present.items() if number
+    }
+    ranges = past.ranges or range_within(start=start, end=end, status_ids=list(codes))
+    spans: dict[str, list] = {}
+    for status, _came, entered, left, _by in stays:
+        if before(left) and (start is None or left >= start):
+            spans.setdefault(status, []).append(left - entered)
+    if by.can(SEE_ALL) or spans:
+        assert {codes[pk]: span for pk, span in ranges.items()} == {code: (min(all_of), max(all_of)) for code, all_of in spans.items()}
+    for hours in (1, 24):
+        limit = timedelta(hours=hours)
+        kept = {codes[pk]: item for pk, item in kept_to(now=clock, hours=hours, status_ids=list(codes), by=by).items()}
+        assert kept == {
+            code: Kept(
+                ended=sum(left is not None for _entered, left in mine),
+                within=sum(left is not None and left - entered <= limit for entered, left in mine),
+                waiting=sum(left is None for _entered, left in mine),
+                late=sum(left is None and clock - entered > limit for entered, left in mine),
+            )
+            for code in {stay[0] for stay in stays}
+            if (mine := [(entered, left) for status, _came, entered, left, _by in stays if status == code])
+        }
+    since = clock - timedelta(days=1)
+    state = present_state(now=clock, since=since, status_ids=list(codes), over=(1, 24), by=by)
+    now_in = [life.stays[-1] for life in live]
+    assert {codes[pk]: (item.leads, item.oldest, item.over) for pk, item in state.waiting.items()} == {
+        code: (len(mine), min(mine), tuple(sum(clock - at > timedelta(hours=hours) for at in mine) for hours in (1, 24)))
+        for code in {stay[0] for stay in now_in}
+        if (mine := [stay[2] for stay in now_in if stay[0] == code])
+    }
+    for pk, item in state.waiting.items():
+        waits = [clock - stay[2] for stay in now_in if stay[0] == codes[pk]]
+        assert abs(item.average - sum(waits, timedelta()) / len(waits)) < timedelta(milliseconds=1)
+    assert {codes[pk]: (stay.entries, stay.exits) for pk, stay in state.lately.items() if stay.entries or stay.exits} == {
+        code: (stay.entries, stay.exits) for code, stay in reference(lives, since, clock).items()
+    }
 
 
 def _named(found: dict[int, Stay], codes: dict[int, str]) -> dict[str, Stay]:

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.db import transaction
 
+from audit.models import AuditEvent
 from crm.errors import InvalidInput
 from crm.events.services import deliver_outbox
 from crm.operations import runner
@@ -268,6 +269,50 @@ def test_a_pause_puts_the_due_time_off(tenant, alice):
         assert resume_clocks(lead_id=lead.pk, now=AT + timedelta(hours=10), by=by) == 1
     clock = clock_of(lead)
     assert (clock.state, clock.due_at) == (SlaState.ON_TRACK, AT + timedelta(hours=10, minutes=40))
+
+
+def test_a_breach_cannot_be_paused_away_and_a_pause_is_audited(tenant, alice, bob):
+    policy(alice)
+    late, soon = lead_at(tenant, owner=bob), lead_at(tenant, owner=bob)
+    with acting(bob) as by:
+        with pytest.raises(NotRunning, match="run out"):
+            pause_clocks(lead_id=late.pk, now=AT + timedelta(hours=2), by=by)
+        pause_clocks(lead_id=soon.pk, now=AT + timedelta(minutes=5), by=by)
+        act = AuditEvent.objects.get()
+    assert (act.action, act.user_id, act.details["lead"]) == ("sla_paused", bob.pk, soon.pk)
+
+
+def test_steps_due_at_once_build_on_each_other(tenant, alice, bob):
+    step = {"minutes": 0, "action": "raise_priority"}
+    policy(alice, steps=[step, step])
+    lead = lead_at(tenant, owner=bob, priority=1)
+    escalate_at(tenant, AT + timedelta(hours=3))
+    with tenant_scope(tenant.pk):
+        assert Lead.objects.get(pk=lead.pk).priority == 3
+
+
+def test_the_managers_hear_of_a_breach_whose_owner_is_gone(tenant, alice, bob):
+    policy(alice)
+    lead_at(tenant, owner=bob)
+    bob.is_active = False
+    with tenant_scope(tenant.pk):
+        bob.save()
+    escalate_at(tenant, AT + timedelta(hours=3))
+    assert told(tenant) == [("sla_breached", alice.pk)]
+
+
+def test_one_tenants_trouble_is_not_the_next_ones(tenant, next_door, alice, monkeypatch):
+    seen = []
+
+    def stumble(tenant_id: int) -> int:
+        seen.append(tenant_id)
+        if tenant_id == tenant.pk:
+            raise ZeroDivisionError
+        return 1
+
+    monkeypatch.setattr(escalation, "_escalate_tenant", stumble)
+    assert escalation.escalate_due() == 1
+    assert {tenant.pk, next_door.pk} <= set(seen)
 
 
 @pytest.mark.parametrize(
