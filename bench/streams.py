@@ -33,16 +33,18 @@ def streams(bench: Bench) -> dict[str, Any]:
     tenant_id = bench.written_id
     cookie = _cookie(tenant_id)
     with _events_process() as (process, at):
+        sockets = [_open(at, cookie)]
+        _wait_for(sockets[0], b"retry: 3000")
         empty = _megabytes(process.pid)
-        sockets = [_open(at, cookie) for _ in range(STREAMS)]
-        for each in sockets:
+        sockets += [_open(at, cookie) for _ in range(STREAMS - 1)]
+        for each in sockets[1:]:
             _wait_for(each, b"retry: 3000")
         full = _megabytes(process.pid)
         took = [_told(sockets, tenant_id, number) for number in range(5)]
         for each in sockets:
             each.close()
-    print(f"  {full:,.0f} MB, {empty:,.0f} MB without any; a message is with all of them after {max(took):,.0f} ms at most")
-    return {"megabytes": full, "without": empty, "told_ms": took}
+    print(f"  {full:,.0f} MB, {empty:,.0f} MB with one; a message is with all of them after {max(took):,.0f} ms at most")
+    return {"megabytes": full, "with_one": empty, "told_ms": took}
 
 
 def _cookie(tenant_id: int) -> str:
@@ -65,7 +67,9 @@ def _events_process() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "crm.asgi:application", "--worker-class", "asgi", "--workers", "1", "--threads", "1"]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "crm.settings", "LOG_LEVEL": "ERROR", "ALLOWED_HOSTS": "*"}
-    process = subprocess.Popen([*command, "--max-requests", "0", "--log-level", "error", "--bind", f"127.0.0.1:{port}"], env=environment)
+    process = subprocess.Popen(
+        [*command, "--max-requests", "0", "--graceful-timeout", "2", "--log-level", "error", "--bind", f"127.0.0.1:{port}"], env=environment
+    )
     try:
         for _ in range(300):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
@@ -74,7 +78,7 @@ def _events_process() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
         yield process, port
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(30)
 
 
 def _open(port: int, cookie: str) -> socket.socket:
