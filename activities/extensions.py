@@ -29,6 +29,7 @@ from crm.registry import (
 )
 from crm.rest.routing import route
 from crm.timeline import timeline_sources
+from leads.events import LeadsChanged
 from notifications.registry import digest_parts, notification_kind
 
 grant(permissions.VIEW, RoleCode.MANAGER, RoleCode.SALES_REP, RoleCode.SUPPORT)
@@ -53,6 +54,7 @@ settings_pages.add(
 )
 digest_parts.add("main", due_part, order=10)
 subscribe(ActivitiesChanged, receivers.tell_attendees, within=True)
+subscribe(LeadsChanged, receivers.repeat_steps, within=True)
 today_sources.add("main", today.due_items, order=10)
 today_sources.add("main", today.fresh_items, order=20)
 sections.add(

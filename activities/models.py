@@ -1,5 +1,7 @@
 """What people do with leads and mean to do, and the ledger of how much of it there is."""
 
+from datetime import datetime, timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -18,7 +20,7 @@ _DUE = _PENDING & Q(due_at__isnull=False)
 _DONE_WITH_A_TIME = Q(status="completed", due_at__isnull=False)
 
 
-@track(exclude=("reminded_for", "overdue_told_for", "updated_at"))
+@track(exclude=("reminded_for", "overdue_told_for", "awaits_next", "updated_at"))
 class Activity(TenantOwned):
     """Document 1's `lead_activities`. `user` is who did it or is to do it, `due_at` its `next_follow_up_date`.
 
@@ -40,11 +42,15 @@ class Activity(TenantOwned):
     notes = models.TextField(_("notes"), blank=True)
     location = models.CharField(_("place"), max_length=200, blank=True)
     attendees = ArrayField(models.CharField(max_length=254), verbose_name=_("attendees"), default=list, blank=True)
+    # Minutes before it is due, kept whatever becomes of the date; and the moment of the next reminder, a snooze's or that one.
+    remind_before = models.IntegerField(_("minutes before"), null=True, blank=True)
     remind_at = models.DateTimeField(_("remind"), null=True, blank=True)
     snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
     recurrence = models.CharField(_("repeats"), max_length=200, blank=True, help_text=_("An iCalendar rule, such as FREQ=WEEKLY;BYDAY=MO"))
     # The first activity of a recurring one, by which the later ones know one another.
     series = models.BigIntegerField(null=True, editable=False)
+    # Closed by the database, which cannot reckon the next one: `repeat_closed` makes it.
+    awaits_next = models.BooleanField(default=False, db_default=False, editable=False)
     # The moments for which the person has been reminded and told that it is overdue.
     reminded_for = models.DateTimeField(null=True, editable=False)
     overdue_told_for = models.DateTimeField(null=True, editable=False)
@@ -73,6 +79,7 @@ class Activity(TenantOwned):
             models.Index(fields=["tenant", "user", "-created_at", "-id"], name="activities_of_user"),
             models.Index(fields=["tenant", "remind_at"], name="activities_remind", condition=_PENDING & Q(remind_at__isnull=False)),
             models.Index(fields=["tenant", "operation_id", "id"], name="activities_by_operation", condition=Q(operation_id__isnull=False)),
+            models.Index(fields=["tenant", "lead", "id"], name="activities_awaiting_next", condition=Q(awaits_next=True)),
         ]
 
     def __str__(self) -> str:
@@ -81,6 +88,13 @@ class Activity(TenantOwned):
     @property
     def is_open(self) -> bool:
         return self.status == ActivityStatus.PENDING
+
+    def reminder(self) -> datetime | None:
+        """The moment that `remind_before` means, unless the person has been reminded then."""
+        if self.due_at is None or self.remind_before is None:
+            return None
+        at = self.due_at - timedelta(minutes=self.remind_before)
+        return at if at != self.reminded_for else None
 
 
 class _Ledger(TenantOwned):

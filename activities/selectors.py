@@ -44,8 +44,9 @@ def next_step(rows: Sequence[Activity]) -> Activity | None:
 
 
 def due_visible_to(actor: Actor) -> QuerySet[Activity]:
-    """What is still to be done by a certain time on leads in the actor's sight."""
-    return activities_visible_to(actor).filter(status=ActivityStatus.PENDING, due_at__isnull=False)
+    """What is still to be done by a certain time on open leads in the actor's sight. Nobody follows up what is won or lost."""
+    rows = activities_visible_to(actor).filter(status=ActivityStatus.PENDING, due_at__isnull=False)
+    return rows.filter(lead__status_id__in=open_status_ids())
 
 
 def with_lead_names(rows: QuerySet[Activity]) -> QuerySet[Activity]:
@@ -74,6 +75,11 @@ def _deleted() -> QuerySet[Any]:
     return Lead.objects.filter(deleted_at__isnull=False).order_by().values("pk")
 
 
+def _set_aside() -> Q:
+    """Activities of leads that nobody follows up."""
+    return Q(lead__deleted_at__isnull=False) | ~Q(lead__status_id__in=open_status_ids())
+
+
 @dataclass(frozen=True, kw_only=True)
 class FollowUpCounts:
     """Rule 1.52."""
@@ -91,11 +97,11 @@ def follow_up_counts(actor: Actor, *, user_id: int | None, now: datetime) -> Fol
     user_id = person_asked(actor, user_id)
     if not actor.can(VIEW) or not actor.can(VIEW_LEADS) or not actor.can(SEE_ALL):
         return FollowUpCounts(**_counted(due_visible_to(actor), user_id=user_id, now=now))
-    # Everybody's are counted along their index alone; of those, few hang on deleted leads.
+    # Everybody's are counted along their index alone; of those, few hang on leads that are deleted, won or lost.
     rows = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__isnull=False)
     whole = _counted(rows, user_id=user_id, now=now)
-    deleted = _counted(rows.filter(lead__in=_deleted()), user_id=user_id, now=now)
-    return FollowUpCounts(**{name: number - deleted[name] for name, number in whole.items()})
+    aside = _counted(rows.filter(_set_aside()), user_id=user_id, now=now)
+    return FollowUpCounts(**{name: number - aside[name] for name, number in whole.items()})
 
 
 def person_asked(actor: Actor, user_id: int | None) -> int | None:
@@ -118,13 +124,13 @@ def _counted(rows: QuerySet[Activity], *, user_id: int | None, now: datetime) ->
 
 
 def due_total(actor: Actor, *, before: datetime | None = None, **narrowed: Any) -> int:
-    """How many open activities with a date there are in the actor's sight, exact."""
+    """How many open activities with a date there are on open leads in the actor's sight, exact."""
     if before is not None:
         narrowed["due_at__lt"] = before
     if not actor.can(VIEW) or not actor.can(VIEW_LEADS) or not actor.can(SEE_ALL):
         return due_visible_to(actor).filter(**narrowed).count()
     rows = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__isnull=False, **narrowed)
-    return rows.count() - rows.filter(lead__in=_deleted()).count()
+    return rows.count() - rows.filter(_set_aside()).count()
 
 
 def visible_ids(*, ids: Sequence[int], by: Actor) -> set[int]:

@@ -7,7 +7,7 @@ from assignments.api import bulk as bulk_views
 from assignments.api import giving
 from assignments.api import rules as rule_views
 from assignments.pages.section import owner_section
-from assignments.services import bulk
+from assignments.services import bulk, handover
 from assignments.services.capture import QUEUE_GREW
 from assignments.services.telling import LEAD_ASSIGNED
 from crm.identity.enums import RoleCode
@@ -42,3 +42,10 @@ route("settings/assignment-rules", rule_views.RulesView.as_view(), name="assignm
 route("settings/assignment-rules/{id}", rule_views.RuleView.as_view(), name="assignment-rule")
 
 kind(bulk.KIND, bulk.assign_chunk, undoable=True, links=bulk.links, labels={"updated": _("Assigned"), "skipped": _("Left unassigned")})
+kind(
+    handover.KIND,
+    handover.hand_over_chunk,
+    undoable=True,
+    links=bulk.links,
+    labels={"updated": _("Assigned"), "skipped": _("Left unassigned")},
+)

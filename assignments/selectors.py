@@ -1,6 +1,6 @@
 """Reads of who has what: histories, workload, the catch-all queue, the ledger of fairness."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,6 +92,21 @@ def people_with_leads() -> list[Person]:
         for user, capabilities in _active_people()
         if CHANGE in capabilities
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """Somebody who has leads, but may work none: deactivated, or in a role that works none."""
+
+    user: User
+    load: "Load"
+
+
+def people_left(found: "Mapping[int | None, Load]", working: Collection[int]) -> list[Left]:
+    """Of those with leads, whoever is not among the people who work some."""
+    ids = [pk for pk, load in found.items() if pk is not None and pk not in working and load.assigned]
+    users = User.objects.filter(pk__in=ids).order_by("first_name", "last_name", "id") if ids else []
+    return [Left(user=user, load=found[user.pk]) for user in users]
 
 
 def people_who_can(capability: str) -> list[int]:
@@ -211,6 +226,12 @@ def unowned(*, statuses: Sequence[int] | None = None) -> QuerySet[Lead]:
 def count_unowned() -> int:
     """How many there are, from the ledger."""
     return LeadCount.objects.filter(owner_id=None, status_id__in=open_status_ids()).aggregate(n=Sum("leads"))["n"] or 0
+
+
+def count_waiting() -> int:
+    """How many live open leads the rules could place nowhere; beyond a hundred thousand it stops counting."""
+    waiting = CatchAllEntry.objects.filter(lead__deleted_at=None, lead__owner=None, lead__status_id__in=open_status_ids())
+    return waiting[:100_000].count()
 
 
 def waiting_entries(lead_ids: Sequence[int]) -> dict[int, CatchAllEntry]:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("assignments/people/<int:pk>", workload.PersonPage.as_view(), name="person"),
     path("assignments/people/<int:pk>/leave", workload.LeavePage.as_view(), name="leave"),
     path("assignments/people/<int:pk>/leave/<int:leave>/delete", workload.LeaveEndPage.as_view(), name="leave-delete"),
+    path("assignments/people/<int:pk>/give", workload.HandOverPage.as_view(), name="hand-over"),
     path("assignments/queue", queue.QueuePage.as_view(), name="queue"),
     path("assignments/queue/<int:pk>", queue.TakePage.as_view(), name="take"),
     path("assignments/place", queue.PlacePage.as_view(), name="place"),

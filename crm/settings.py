@@ -271,6 +271,12 @@ SPECTACULAR_SETTINGS = {
         "ScanState": "duplicates.enums.ScanState",
         "FieldKind": "customobjects.enums.FieldKind",
         "SourceKind": "webhooks.enums.SourceKind",
+        "ActivityType": "activities.enums.ActivityType",
+        "ActivityStatus": "activities.enums.ActivityStatus",
+        "ActivityPriority": [("low", "Low"), ("medium", "Medium"), ("high", "High"), ("urgent", "Urgent")],
+        "LeadPriority": [(word, word) for word in ("Low", "Medium", "High", "Critical")],
+        "SlaKind": "pipeline.enums.SlaKind",
+        "SlaState": "pipeline.enums.SlaState",
     },
 }
 RATE_LIMITS_ON = env.str("RATE_LIMITS", default="on").lower() != "off"

@@ -70,7 +70,7 @@ class ChoiceIn(InputSerializer):
     by_mail = serializers.ChoiceField(ByMail.choices, required=False)
 
 
-class PreferencesIn(InputSerializer):
+class NotificationPreferencesIn(InputSerializer):
     """What is not named stays as it is."""
 
     kinds = ChoiceIn(many=True, required=False)
@@ -114,6 +114,7 @@ class NotificationsReadView(ApiView):
         responses={200: described("NotificationsRead", {"marked": serializers.IntegerField()})},
         tags=_TAGS,
         summary="Mark all notifications as read",
+        operation_id="notifications_read",
     )
     def post(self, request: Request) -> Response:
         return success(request, {"marked": mark_all_read(by=self.actor)})
@@ -128,9 +129,9 @@ class NotificationPreferencesView(ApiView):
     def get(self, request: Request) -> Response:
         return success(request, preferences_out(my_wishes(by=self.actor)))
 
-    @extend_schema(request=PreferencesIn, responses=documented, tags=_TAGS, summary="Change one's notification preferences")
+    @extend_schema(request=NotificationPreferencesIn, responses=documented, tags=_TAGS, summary="Change one's notification preferences")
     def put(self, request: Request) -> Response:
-        body = read(PreferencesIn, request.data)
+        body = read(NotificationPreferencesIn, request.data)
         kinds = {item["kind"]: {name: value for name, value in item.items() if name != "kind"} for item in body.pop("kinds", [])}
         return success(request, preferences_out(choose(kinds=kinds, habits=body, by=self.actor)))
 

@@ -11,14 +11,40 @@ from rest_framework import serializers
 
 from activities.enums import ActivityPriority, ActivityStatus, ActivityType, read_priority, read_status, read_type
 from activities.models import Activity
+from activities.services.recurrence import zone_for
+from activities.services.snoozing import MORNING
 from crm.errors import InvalidInput
+from crm.identity.models import User
 from crm.rest.description import component, described
 from crm.rest.serializers import InputSerializer, WordChoiceField
 from crm.rest.views import parse_id
 from crm.tenancy.models import current_tenant
+from crm.tenancy.scope import current_scope
 
 TAGS = ["activities"]
 _PRIORITIES = [(item.word, str(item.label)) for item in ActivityPriority]
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment. Without a zone it is the caller's local time; a day alone is nine o'clock there, as when people put off to a day."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            day = parse_date(value) if isinstance(value, str) else None
+        except ValueError:
+            day = None
+        moment: datetime = super().to_internal_value(value if day is None else f"{day}T{MORNING}")
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            caller = current_scope().actor
+            user = User.objects.filter(pk=caller.user_id).first() if caller is not None and caller.user_id else None
+            value = value.replace(tzinfo=zone_for(user))
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            self.fail("overflow")
 
 
 class ActivityIn(InputSerializer):
@@ -27,7 +53,7 @@ class ActivityIn(InputSerializer):
     lead_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     activity_type = WordChoiceField(ActivityType.choices)
     description = serializers.CharField(required=False, allow_blank=True, max_length=10_000, default="")
-    next_follow_up_date = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    next_follow_up_date = MomentField(required=False, allow_null=True, default=None)
     priority = WordChoiceField(_PRIORITIES, synonyms={"critical": "urgent"}, required=False, default="medium")
     status = WordChoiceField(ActivityStatus.choices, required=False, default=ActivityStatus.PENDING)
     user_id = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=2**63 - 1, default=None)
@@ -61,7 +87,7 @@ class FollowUpIn(InputSerializer):
     """S1-45."""
 
     activity_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
-    next_follow_up_date = serializers.DateTimeField(allow_null=True)
+    next_follow_up_date = MomentField(allow_null=True)
     notes = serializers.CharField(required=False, allow_blank=True, max_length=10_000, default="")
 
 
@@ -71,14 +97,14 @@ class ManyFollowUpsIn(InputSerializer):
     activity_ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), allow_empty=False, max_length=100_000
     )
-    next_follow_up_date = serializers.DateTimeField()
+    next_follow_up_date = MomentField()
     notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 
 class SnoozeIn(InputSerializer):
     """Until when an activity rests."""
 
-    until = serializers.DateTimeField()
+    until = MomentField()
 
 
 def activity_out(row: Activity) -> dict[str, Any]:
@@ -195,11 +221,11 @@ ACTIVITY: dict[str, Any] = {
     "entity_id": serializers.IntegerField(help_text="The tenant"),
     "lead_id": serializers.IntegerField(),
     "user_id": serializers.IntegerField(allow_null=True),
-    "activity_type": serializers.ChoiceField(ActivityType.values),
+    "activity_type": serializers.ChoiceField(ActivityType.choices),
     "description": serializers.CharField(),
     "next_follow_up_date": _moment(),
-    "priority": serializers.ChoiceField([item.word for item in ActivityPriority]),
-    "status": serializers.ChoiceField(ActivityStatus.values),
+    "priority": serializers.ChoiceField(_PRIORITIES),
+    "status": serializers.ChoiceField(ActivityStatus.choices),
     "duration": serializers.IntegerField(allow_null=True, help_text="Minutes"),
     "outcome": serializers.CharField(),
     "notes": serializers.CharField(),
@@ -230,7 +256,16 @@ _ENTRY = {
     "time_ago": serializers.CharField(),
     "data": serializers.DictField(required=False),
 }
-LOGGED = described("ActivityLogged", {"activity_id": serializers.IntegerField(), "activity": component("Activity", ACTIVITY)}, message=True)
+LOGGED = described(
+    "ActivityLogged",
+    {
+        "activity_id": serializers.IntegerField(),
+        "activity": component("Activity", ACTIVITY),
+        "next_follow_up": serializers.DateTimeField(allow_null=True, help_text="When the lead is followed up next"),
+        "not_told": serializers.ListField(child=serializers.CharField(), help_text="People named in the text who may not see the lead"),
+    },
+    message=True,
+)
 ONE = described("Activity", ACTIVITY)
 ROWS = described("Activity", ACTIVITY, many=True)
 FOLLOW_UPS = described("FollowUp", _FOLLOW_UP, many=True)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from activities.api import bodies
 from activities.api.bodies import TAGS, activity_out, bound_of, chosen, follow_up_out, parameters
-from activities.enums import ActivityPriority
+from activities.enums import ActivityPriority, ActivityStatus
 from activities.models import Activity
 from activities.permissions import ADD, CHANGE, VIEW
 from activities.selectors import (
@@ -26,6 +26,7 @@ from activities.selectors import (
 from activities.services.bulk import reschedule_many
 from activities.services.changes import find_activity, reschedule, snooze, update_status
 from activities.services.logging import ActivityDraft, log_activity
+from activities.services.mentions import names_not_told
 from crm.operations import runner
 from crm.operations.api import OPERATION, operation_out
 from crm.rest.description import described
@@ -59,9 +60,21 @@ class LogView(ApiView):
         given = read(bodies.ActivityIn, request.data)
         lead_id, due_at = given.pop("lead_id"), given.pop("next_follow_up_date")
         priority = ActivityPriority[given.pop("priority").upper()]
-        activity = log_activity(lead_id=lead_id, draft=ActivityDraft(**given, due_at=due_at, priority=priority), by=self.actor)
-        data = {"activity_id": activity.pk, "activity": activity_out(activity)}
-        return success(request, data, message="Activity logged successfully", status=201)
+        # Of what is over, a date ahead is the next step's.
+        over = given["status"] == ActivityStatus.COMPLETED and due_at is not None and due_at > datetime.now(UTC)
+        draft = ActivityDraft(**given, due_at=None if over else due_at, then_at=due_at if over else None, priority=priority)
+        activity = log_activity(lead_id=lead_id, draft=draft, by=self.actor)
+        not_told = names_not_told(activity=activity, by=self.actor)
+        data = {
+            "activity_id": activity.pk,
+            "activity": activity_out(activity),
+            "next_follow_up": find_lead(lead_id=lead_id, by=self.actor).next_follow_up_at,
+            "not_told": not_told,
+        }
+        message = "Activity logged successfully"
+        if not_told:
+            message += f". Not told, as they may not see this lead: {', '.join(not_told)}."
+        return success(request, data, message=message, status=201)
 
 
 class ActivityView(ApiView):
@@ -99,7 +112,7 @@ class LeadActivitiesView(ApiView):
     )
     def get(self, request: Request, lead_id: str, **_: Any) -> Response:
         params = request.query_params
-        limit = whole(params, "limit", default=50, least=1, most=MAX_LIMIT)
+        limit = whole(params, "limit", default=20, least=1, most=MAX_LIMIT)
         narrowed = {
             name: value for name in ("activity_type", "user_id", "priority", "status") if (value := chosen(params, name)) is not None
         }
@@ -148,6 +161,7 @@ class UserView(EntityView):
     """S1-40: the caller's own."""
 
     mine = True
+    usual_limit = 20
     names = ("activity_type", "priority", "status")
 
     @extend_schema(
@@ -176,6 +190,7 @@ class PendingView(ApiView):
 
     capabilities: ClassVar[dict[str, str]] = {"get": VIEW}
     overdue: ClassVar[bool] = False
+    usual_limit: ClassVar[int] = 20
 
     @extend_schema(
         summary="List follow-ups still to do",
@@ -185,7 +200,7 @@ class PendingView(ApiView):
     )
     def get(self, request: Request, **_: Any) -> Response:
         params, now = request.query_params, datetime.now(UTC)
-        limit = whole(params, "limit", default=50, least=1, most=MAX_LIMIT)
+        limit = whole(params, "limit", default=self.usual_limit, least=1, most=MAX_LIMIT)
         asked = {"priority": chosen(params, "priority"), "user_id": person_asked(self.actor, chosen(params, "user_id"))}
         narrowed = {name: value for name, value in asked.items() if value is not None}
         rows = due_visible_to(self.actor).filter(**narrowed)
@@ -200,6 +215,7 @@ class OverdueView(PendingView):
     """S1-42: those past their time."""
 
     overdue = True
+    usual_limit = 50
 
     @extend_schema(
         summary="List follow-ups past their time",

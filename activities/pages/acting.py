@@ -1,12 +1,13 @@
 """Done, put off, let rest, give up: on the lead's page and in the queue. Each says what it did and offers to take it back."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import messages
+from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -15,14 +16,17 @@ from django.utils.translation import gettext_lazy as _
 
 from activities.enums import ActivityPriority, ActivityStatus
 from activities.models import Activity
-from activities.pages.composer import Moment, lead_url, local_moment
+from activities.pages.composer import Moment, lead_url, warn_not_told
 from activities.permissions import CHANGE
-from activities.services.changes import edit_activity, find_activity, reschedule, snooze, undo_close, update_status
-from activities.services.mentions import marked_text, plain_text
+from activities.services.changes import Before, edit_activity, find_activity, reschedule, snooze, undo_close, update_status
+from activities.services.mentions import marked_text, names_not_told, plain_text
 from activities.services.snoozing import WORDS, moment_of
 from crm.errors import InvalidInput
 from crm.web.pages import FormPage, Page, safe_next
 from crm.web.templatetags.ui import absolute
+
+_SALT = "activities.undo"
+_UNDO_FOR = timedelta(days=1)
 
 
 class ActPage(Page):
@@ -32,11 +36,9 @@ class ActPage(Page):
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         before = find_activity(activity_id=pk, by=self.actor)
-        was = {"due": before.due_at, "contacted": before.lead.last_contact_at}
         text = self.act(before, request)
-        moments = {name: at.isoformat() for name, at in was.items() if at}
         here = safe_next(request, default=lead_url(before.lead_id))
-        undo = f"{reverse('activities:reopen', args=[pk])}?{urlencode({**moments, 'next': here})}"
+        undo = f"{reverse('activities:reopen', args=[pk])}?{urlencode({'was': _sealed(before), 'next': here})}"
         messages.success(request, text, extra_tags=undo)
         return redirect(here)
 
@@ -80,15 +82,32 @@ class SnoozePage(ActPage):
 
 
 class ReopenPage(Page):
-    """Take back what was done last: the address holds how it was."""
+    """Take back what was done last: the address holds how it was, signed, for a day."""
 
     capability = CHANGE
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        due, contacted = (local_moment(request.GET.get(name, "")) for name in ("due", "contacted"))
-        activity = undo_close(activity_id=pk, due_at=due, contacted_at=contacted, by=self.actor)
+        find_activity(activity_id=pk, by=self.actor)
+        activity = undo_close(activity_id=pk, was=_unsealed(request.GET.get("was", ""), pk), by=self.actor)
         messages.info(request, _("%(what)s with %(name)s is open again.") % _names(activity))
         return redirect(safe_next(request, default=lead_url(activity.lead_id)))
+
+
+def _sealed(activity: Activity) -> str:
+    """An activity's moments as nobody can write them into an address but this page. They are read before it is acted on."""
+    moments = (activity.due_at, activity.remind_at, activity.snoozed_until, activity.lead.last_contact_at)
+    return signing.dumps([activity.pk, *(at.isoformat() if at else None for at in moments)], salt=_SALT)
+
+
+def _unsealed(text: str, activity_id: int) -> Before:
+    try:
+        found, *given = signing.loads(text, salt=_SALT, max_age=_UNDO_FOR)
+    except signing.BadSignature:
+        found, given = None, []
+    if found != activity_id:
+        raise InvalidInput({"was": [str(_("This can no longer be taken back."))]})
+    due_at, remind_at, snoozed_until, contacted_at = (datetime.fromisoformat(at) if at else None for at in given)
+    return Before(due_at=due_at, remind_at=remind_at, snoozed_until=snoozed_until, contacted_at=contacted_at)
 
 
 def _moment_asked(request: HttpRequest, word: str) -> datetime:
@@ -154,5 +173,7 @@ class ActivityPage(FormPage):
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         if "description" in changed:
             changed["description"] = marked_text(changed["description"])
-        edit_activity(activity_id=self.pk, data=changed, by=self.actor)
+        before = self.activity.description
+        edited = edit_activity(activity_id=self.pk, data=changed, by=self.actor)
+        warn_not_told(self.request, names_not_told(activity=edited, before=before, by=self.actor))
         return redirect(lead_url(self.activity.lead_id))

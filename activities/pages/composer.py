@@ -1,6 +1,7 @@
 """On a lead's page: the composer above the timeline, and what is still to be done."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -16,7 +17,7 @@ from activities.models import Activity
 from activities.permissions import ADD, CHANGE
 from activities.selectors import next_step, open_once
 from activities.services.logging import ActivityDraft, log_activity
-from activities.services.mentions import marked_text
+from activities.services.mentions import marked_text, names_not_told
 from activities.services.snoozing import ON_A_ROW, WORDS
 from crm.actors import Actor
 from crm.errors import DomainError, Forbidden
@@ -179,6 +180,7 @@ class LogPage(Page):
                 add_refusal(form, refusal)
             else:
                 messages.success(request, _said(activity))
+                warn_not_told(request, names_not_told(activity=activity, by=self.actor))
                 return redirect("leads:detail", pk)
         return self.show({"section": composer_context(lead, form), "lead": lead}, status=UNPROCESSABLE)
 
@@ -200,13 +202,10 @@ class PeoplePage(Page):
         return JsonResponse({"names": people[:MOST_NAMES]})
 
 
-def local_moment(text: str) -> datetime | None:
-    """A moment of an address, as this page wrote it."""
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+def warn_not_told(request: HttpRequest, names: Sequence[str]) -> None:
+    """Say whom a mention did not reach."""
+    if names:
+        messages.warning(request, _("Not told, as they may not see this lead: %(names)s.") % {"names": ", ".join(names)})
 
 
 def lead_url(lead_id: int) -> str:

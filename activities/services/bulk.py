@@ -60,7 +60,7 @@ def reschedule_chunk(operation: Operation, actor: Actor) -> Chunk:
             activity.notes = f"{activity.notes}\n{params['notes']}".strip()
             activity.updated_at = timezone.now()
             changed.append(activity)
-    update_records(changed, ["due_at", "remind_at", "snoozed_until", "notes", "updated_at"])
+    update_records(changed, ["due_at", "remind_before", "remind_at", "snoozed_until", "notes", "updated_at"])
     chunk.updated = len(changed)
     if changed:
         publish(ActivitiesChanged(activity_ids=tuple(row.pk for row in changed), fields=("due_at",)))

@@ -4,7 +4,8 @@ Leads are locked before their activities, as those who edit leads do, so that th
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -13,14 +14,13 @@ from django.utils.translation import gettext as _
 
 from activities.enums import ActivityStatus
 from activities.errors import NotPending
-from activities.events import ActivitiesChanged, ActivityLogged
+from activities.events import ActivitiesChanged
 from activities.models import Activity
 from activities.permissions import CHANGE
 from activities.selectors import activities_visible_to, leads_of
-from activities.services.invitations import invite_to_next
-from activities.services.logging import FARTHEST, LONGEST, LONGEST_MINUTES, clean_words, note_contact, zone_for
+from activities.services.logging import FARTHEST, LONGEST, LONGEST_MINUTES, clean_words, note_contact
 from activities.services.mentions import tell_mentioned
-from activities.services.recurrence import next_occurrence
+from activities.services.repeating import repeat
 from crm.actors import Actor
 from crm.errors import InvalidInput, NotFound
 from crm.events.bus import publish
@@ -55,7 +55,6 @@ def update_status(*, activity_id: int, status: ActivityStatus, notes: str = "", 
     with transaction.atomic():
         activity = find_activity(activity_id=activity_id, lock=True, by=by)
         before = activity.status
-        reminder = activity.remind_at or activity.reminded_for
         changed = _add_notes(activity, notes)
         if outcome:
             activity.outcome = clean_words(outcome)[:300]
@@ -68,9 +67,8 @@ def update_status(*, activity_id: int, status: ActivityStatus, notes: str = "", 
         activity.save(update_fields=[*changed, "updated_at"])
         if status != before and status == ActivityStatus.COMPLETED:
             note_contact(activity=activity)
-        if status == ActivityStatus.COMPLETED and before == ActivityStatus.PENDING and activity.recurrence:
-            ahead = activity.due_at - reminder if activity.due_at and reminder else None
-            repeat(activity=activity, remind_before=ahead, by=by)
+        if status == ActivityStatus.COMPLETED and before == ActivityStatus.PENDING:
+            repeat(activity=activity, by=by)
         publish(ActivitiesChanged(activity_ids=(activity.pk,), fields=tuple(changed)))
     return activity
 
@@ -82,51 +80,8 @@ def set_state(activity: Activity, status: ActivityStatus) -> None:
     activity.completed_at = now if status == ActivityStatus.COMPLETED else None
     activity.occurred_at = activity.created_at if status == ActivityStatus.PENDING else now
     activity.remind_at = activity.snoozed_until = None
-
-
-def repeat(*, activity: Activity, remind_before: timedelta | None, by: Actor) -> Activity | None:
-    """Make the one after a recurring activity that is over: the first that still lies ahead. It takes the rule along.
-
-    None where the rule ends, or where the person has one of the series open already, as after an undo.
-    """
-    if activity.due_at is None:
-        return None
-    series = activity.series or activity.pk
-    if Activity.objects.filter(series=series, lead_id=activity.lead_id, status=ActivityStatus.PENDING).exclude(pk=activity.pk).exists():
-        return None
-    zone = zone_for(activity.user)
-    found = next_occurrence(activity.recurrence, due_at=activity.due_at, zone=zone)
-    now = timezone.now()
-    while found is not None and found[0] <= now:
-        found = next_occurrence(found[1], due_at=found[0], zone=zone)
-    if found is None:
-        return None
-    due_at, rule = found
-    following = Activity.objects.create(
-        lead_id=activity.lead_id,
-        user_id=activity.user_id,
-        activity_type=activity.activity_type,
-        description=activity.description,
-        priority=activity.priority,
-        due_at=due_at,
-        duration=activity.duration,
-        location=activity.location,
-        attendees=activity.attendees,
-        remind_at=due_at - remind_before if remind_before is not None else None,
-        recurrence=rule,
-        series=series,
-        created_by_id=by.user_id,
-        created_via=str(by.door),
-    )
-    invite_to_next(activity=activity, following=following, by=by)
-    if activity.series is None:
-        Activity.objects.filter(pk=activity.pk).update(series=series)
-    publish(
-        ActivityLogged(
-            activity_id=following.pk, lead_id=following.lead_id, activity_type=str(following.activity_type), status=str(following.status)
-        )
-    )
-    return following
+    if status == ActivityStatus.PENDING and activity.due_at is not None and activity.due_at > now:
+        activity.remind_at = activity.reminder()
 
 
 def reschedule(*, activity_id: int, due_at: datetime | None, notes: str = "", by: Actor) -> Activity:
@@ -140,7 +95,7 @@ def reschedule(*, activity_id: int, due_at: datetime | None, notes: str = "", by
         changed = _add_notes(activity, notes)
         if due_at != activity.due_at:
             move(activity, due_at)
-            changed += ["due_at", "remind_at", "snoozed_until"]
+            changed += ["due_at", "remind_before", "remind_at", "snoozed_until"]
         if changed:
             activity.save(update_fields=[*changed, "updated_at"])
             publish(ActivitiesChanged(activity_ids=(activity.pk,), fields=tuple(changed)))
@@ -153,13 +108,16 @@ def check_due(due_at: datetime | None) -> None:
 
 
 def move(activity: Activity, due_at: datetime | None) -> None:
-    """Give an unsaved change its time. A reminder keeps its distance."""
-    if due_at is None:
-        activity.remind_at = None
-    elif activity.remind_at is not None and activity.due_at is not None:
-        activity.remind_at = due_at - (activity.due_at - activity.remind_at)
+    """Give an unsaved change its time. A reminder keeps its distance, also one that has been given; a snooze ends."""
+    if activity.remind_before is None and activity.remind_at and activity.due_at and activity.snoozed_until is None:
+        activity.remind_before = minutes_between(activity.remind_at, activity.due_at)
     activity.due_at = due_at
     activity.snoozed_until = None
+    activity.remind_at = activity.reminder()
+
+
+def minutes_between(start: datetime, end: datetime) -> int:
+    return round((end - start).total_seconds() / 60)
 
 
 def snooze(*, activity_id: int, until: datetime, by: Actor) -> Activity:
@@ -204,6 +162,9 @@ def edit_activity(*, activity_id: int, data: dict[str, Any], by: Actor) -> Activ
         for name, value in values.items():
             limit = Activity._meta.get_field(name).max_length  # type: ignore[union-attr]
             setattr(activity, name, clean_words(value)[:limit] if isinstance(value, str) else value)
+        if "remind_at" in values:
+            at, due = activity.remind_at, activity.due_at
+            activity.remind_before = minutes_between(at, due) if at is not None and due is not None else None
         activity.save()
         if activity.description != text:
             tell_mentioned(activity=activity, lead=activity.lead, before=text, by=by)
@@ -211,19 +172,29 @@ def edit_activity(*, activity_id: int, data: dict[str, Any], by: Actor) -> Activ
     return activity
 
 
-def undo_close(*, activity_id: int, due_at: datetime | None, contacted_at: datetime | None, by: Actor) -> Activity:
-    """Take back a done or a put-off: open again, due when it was, the lead's last contact as it was."""
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What closing or putting off an activity changes, as it was."""
+
+    due_at: datetime | None
+    remind_at: datetime | None
+    snoozed_until: datetime | None
+    contacted_at: datetime | None
+
+
+def undo_close(*, activity_id: int, was: Before, by: Actor) -> Activity:
+    """Take back a done or a put-off: open again, due and reminded of when it was, the lead's last contact as it was."""
     by.require(CHANGE)
-    check_due(due_at)
+    check_due(was.due_at)
     with transaction.atomic():
         activity = find_activity(activity_id=activity_id, lock=True, by=by)
         done_at = activity.completed_at
         set_state(activity, ActivityStatus.PENDING)
-        activity.due_at = due_at
+        activity.due_at, activity.remind_at, activity.snoozed_until = was.due_at, was.remind_at, was.snoozed_until
         activity.save()
         if done_at is not None:
             Lead.objects.filter(pk=activity.lead_id, last_contact_at=done_at).update(
-                last_contact_at=contacted_at, updated_at=timezone.now()
+                last_contact_at=was.contacted_at, updated_at=timezone.now()
             )
         later = Activity.objects.filter(
             series=activity.series or activity.pk, status=ActivityStatus.PENDING, created_at__gte=done_at or timezone.now()

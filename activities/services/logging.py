@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
 
 from activities.enums import CONTACTS, TO_DO, ActivityPriority, ActivityStatus, ActivityType
-from activities.events import ActivityLogged
+from activities.events import ActivitiesChanged, ActivityLogged
 from activities.models import Activity
 from activities.permissions import ADD
 from activities.services.invitations import invite_attendees
 from activities.services.mentions import tell_mentioned
-from activities.services.recurrence import checked_rule, pinned
+from activities.services.recurrence import starting_rule, zone_for
+from activities.services.repeating import repeat
 from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.events.bus import publish
-from crm.identity.hours import zone_of
 from crm.identity.models import User
 from crm.normal import checked_email
-from crm.tenancy.models import current_tenant
 from leads.models import Lead
 from leads.services.editing import find_lead
 
@@ -68,7 +66,7 @@ def log_activity(*, lead_id: int, draft: ActivityDraft, by: Actor) -> Activity:
         activity.save()
         if activity.status == ActivityStatus.COMPLETED:
             note_contact(activity=activity)
-        _go_on(activity, draft, now=now)
+        _go_on(activity, draft, now=now, by=by)
         if draft.invite:
             invite_attendees(activity=activity, by=by)
         tell_mentioned(activity=activity, lead=lead, before="", by=by)
@@ -78,11 +76,18 @@ def log_activity(*, lead_id: int, draft: ActivityDraft, by: Actor) -> Activity:
     return activity
 
 
-def _go_on(activity: Activity, draft: ActivityDraft, *, now: datetime) -> None:
+def _go_on(activity: Activity, draft: ActivityDraft, *, now: datetime, by: Actor) -> None:
     """Close the step that this was, and set the next one: the database moves the lead's next step there, or makes one."""
     if draft.closes is not None:
-        step = Activity.objects.filter(pk=draft.closes, lead_id=activity.lead_id, status=ActivityStatus.PENDING)
-        step.update(status=ActivityStatus.COMPLETED, completed_at=now, occurred_at=now, remind_at=None, updated_at=now)
+        open_steps = Activity.objects.filter(lead_id=activity.lead_id, status=ActivityStatus.PENDING)
+        step = open_steps.filter(pk=draft.closes).select_related("user").select_for_update(of=("self",)).first()
+        if step is not None:
+            step.status, step.completed_at, step.occurred_at = ActivityStatus.COMPLETED, now, now
+            step.remind_at = step.snoozed_until = None
+            changed = ("status", "completed_at", "occurred_at", "remind_at", "snoozed_until")
+            step.save(update_fields=[*changed, "updated_at"])
+            repeat(activity=step, by=by)
+            publish(ActivitiesChanged(activity_ids=(step.pk,), fields=changed))
     if draft.then_at is not None:
         Lead.objects.filter(pk=activity.lead_id).update(next_follow_up_at=draft.then_at, updated_at=now)
 
@@ -90,6 +95,8 @@ def _go_on(activity: Activity, draft: ActivityDraft, *, now: datetime) -> None:
 def _checked(lead: Lead, draft: ActivityDraft, *, now: datetime, by: Actor) -> Activity:
     problems: dict[str, list[str]] = {}
     description = clean_words(draft.description)
+    if draft.activity_type == ActivityType.SYSTEM:
+        problems["activity_type"] = ["Only the product itself records these."]
     if not description and draft.activity_type in (ActivityType.NOTE, ActivityType.TASK):
         problems["description"] = ["Say what it is about."]
     if len(description) > LONGEST:
@@ -130,15 +137,11 @@ def _checked(lead: Lead, draft: ActivityDraft, *, now: datetime, by: Actor) -> A
     )
     if draft.recurrence and draft.due_at is not None:
         zone = zone_for(person or (User.objects.filter(pk=activity.user_id).first() if activity.user_id else None))
-        activity.recurrence = pinned(checked_rule(draft.recurrence), due_at=draft.due_at, zone=zone)
+        activity.recurrence = starting_rule(draft.recurrence, due_at=draft.due_at, zone=zone)
     if draft.due_at is not None and activity.is_open and draft.activity_type in TO_DO:
-        activity.remind_at = draft.due_at - timedelta(minutes=draft.remind_before) if draft.remind_before is not None else None
+        activity.remind_before = draft.remind_before
+        activity.remind_at = activity.reminder()
     return activity
-
-
-def zone_for(user: User | None) -> ZoneInfo:
-    """The person's zone, or the tenant's where there is no person."""
-    return zone_of(user) if user is not None else ZoneInfo(current_tenant().time_zone)
 
 
 def clean_words(text: str) -> str:

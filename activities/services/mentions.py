@@ -1,7 +1,7 @@
 """People named in a text: `@[Ann Lee](12)` is stored, the name is shown, the person is told."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from activities.models import Activity
 from crm.actors import Actor
@@ -45,11 +45,7 @@ def marked_text(text: str, people: Sequence[User] | None = None) -> str:
 def tell_mentioned(*, activity: Activity, lead: Lead, before: str, by: Actor) -> int:
     """Tell the people newly named in an activity's text who may see its lead. Answers how many were told."""
     named = set(mentioned_ids(activity.description)) - set(mentioned_ids(before)) - {by.user_id}
-    readers = [
-        user.pk
-        for user in User.objects.filter(pk__in=named, is_active=True).order_by("pk")[:50]
-        if leads_visible_to(actor_for(user, door=by.door)).filter(pk=lead.pk).exists()
-    ]
+    readers = [user.pk for user in _people(named) if _reads(user, lead, by)]
     if not readers:
         return 0
     return notify(
@@ -61,3 +57,17 @@ def tell_mentioned(*, activity: Activity, lead: Lead, before: str, by: Actor) ->
         once=f"mention:{activity.pk}",
         by=by,
     )
+
+
+def names_not_told(*, activity: Activity, before: str = "", by: Actor) -> list[str]:
+    """The people newly named in an activity's text who were not told, for they may not see its lead."""
+    named = set(mentioned_ids(activity.description)) - set(mentioned_ids(before)) - {by.user_id}
+    return [user.full_name for user in _people(named) if not _reads(user, activity.lead, by)] if named else []
+
+
+def _people(ids: Collection[int | None]) -> Sequence[User]:
+    return list(User.objects.filter(pk__in=ids, is_active=True).order_by("pk")[:50])
+
+
+def _reads(user: User, lead: Lead, by: Actor) -> bool:
+    return leads_visible_to(actor_for(user, door=by.door)).filter(pk=lead.pk).exists()

@@ -1,16 +1,21 @@
 """When a recurring activity comes next: a small part of RFC 5545's rules, reckoned in local time, so that nine o'clock stays nine o'clock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
 from crm.errors import InvalidInput
+from crm.identity.hours import zone_of
+from crm.identity.models import User
+from crm.tenancy.models import current_tenant
 
 _KNOWN = {"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY"}
 # What `pinned` adds; given again, it is made anew.
 _PINNED = {"BYHOUR", "BYMINUTE", "BYSETPOS"}
 _FREQUENCIES = {"DAILY", "WEEKLY", "MONTHLY"}
+# The next one is looked for so far ahead: rules such as "every 7th day, if a Monday" may have none in all eternity.
+HORIZON = timedelta(days=3660)
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
@@ -56,6 +61,19 @@ def pinned(rule: str, *, due_at: datetime, zone: ZoneInfo) -> str:
     return _joined(parts)
 
 
+def starting_rule(text: str, *, due_at: datetime, zone: ZoneInfo) -> str:
+    """The pinned rule of what is first due then. Raises InvalidInput at `recurrence`, also where nothing would come after it."""
+    rule = pinned(checked_rule(text), due_at=due_at, zone=zone)
+    if rule and next_occurrence(rule, due_at=due_at, zone=zone) is None:
+        raise InvalidInput({"recurrence": ["From that day on, this rule has no second time within ten years."]})
+    return rule
+
+
+def zone_for(user: User | None) -> ZoneInfo:
+    """The person's zone, or the tenant's where there is no person."""
+    return zone_of(user) if user is not None else ZoneInfo(current_tenant().time_zone)
+
+
 def next_occurrence(rule: str, *, due_at: datetime, zone: ZoneInfo) -> tuple[datetime, str] | None:
     """The moment after this one, in UTC, and the rule for what comes after it. None when the rule is over.
 
@@ -66,7 +84,8 @@ def next_occurrence(rule: str, *, due_at: datetime, zone: ZoneInfo) -> tuple[dat
     if count == 1:
         return None
     local = due_at.astimezone(zone).replace(tzinfo=None)
-    following = rrulestr(_joined(parts, without=("COUNT", "UNTIL")), dtstart=local.replace(second=0, microsecond=0)).after(local)
+    bounded = f"{_joined(parts, without=('COUNT', 'UNTIL'))};UNTIL={local + HORIZON:%Y%m%dT%H%M%S}"
+    following = rrulestr(bounded, dtstart=local.replace(second=0, microsecond=0)).after(local)
     if following is None:
         return None
     at = following.replace(tzinfo=zone).astimezone(UTC)

@@ -13,8 +13,9 @@ from django.utils.formats import date_format
 
 from activities.enums import ActivityStatus
 from activities.models import Activity
-from activities.services.logging import zone_for
 from activities.services.mentions import plain_text
+from activities.services.recurrence import zone_for
+from activities.services.repeating import repeat_closed
 from crm.actors import Actor
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
@@ -32,6 +33,8 @@ GRACE = timedelta(hours=1)
 def remind_due(*, now: datetime | None = None) -> int:
     """Remind of all that is due by now, in every tenant. Answers how many people were told."""
     at = now or timezone.now()
+    for tenant_id in _tenants():
+        _everything(tenant_id, _repeat, at)
     return sum(_everything(tenant_id, _remind, at) for tenant_id in _tenants())
 
 
@@ -56,6 +59,11 @@ def _everything(tenant_id: int, step: Callable[[datetime, Actor], tuple[int, int
             return told
 
 
+def _repeat(now: datetime, by: Actor) -> tuple[int, int]:
+    """What was closed by a door that says nothing of it goes on too, a minute later."""
+    return 0, repeat_closed(by=by)
+
+
 def _remind(now: datetime, by: Actor) -> tuple[int, int]:
     due = Activity.objects.filter(status=ActivityStatus.PENDING, remind_at__lte=now)
     rows = _claimed(due, "remind_at")
@@ -73,6 +81,11 @@ def _remind(now: datetime, by: Actor) -> tuple[int, int]:
             )
     # Nobody is reminded of the same moment twice; what changed meanwhile has a moment of its own.
     Activity.objects.filter(pk__in=[row.pk for row in rows]).update(reminded_for=F("remind_at"), remind_at=None)
+    # After a snooze that ended early, the reminder before the date is still to come.
+    for row in rows:
+        following = row.reminder()
+        if row.snoozed_until is not None and following is not None and following > now:
+            Activity.objects.filter(pk=row.pk).update(remind_at=following)
     return told, len(rows)
 
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from assignments.api import output
 from assignments.permissions import ASSIGN
+from assignments.selectors import count_unowned
 from assignments.services.bulk import Spread, place_selection, spread_unassigned
 from assignments.services.giving import MOST_REASON
 from crm.rest.envelope import success
@@ -30,7 +31,8 @@ class AutoAssignIn(InputSerializer):
     reason = serializers.CharField(max_length=MOST_REASON, required=False, allow_blank=True, default="")
 
 
-def _answer(request: Request, spread: Spread) -> Response:
+def _answer(request: Request, spread: Spread, *, left: int = 0, named: bool = False) -> Response:
+    """`left` is how many leads nobody had room for; of leads that were `named`, those left alone are answered with the reason."""
     if spread.operation is not None:
         operation = spread.operation
         data: dict[str, Any] = {"total_assigned": 0, "assignments": [], "unassigned": [], "operation_id": operation.pk}
@@ -40,7 +42,13 @@ def _answer(request: Request, spread: Spread) -> Response:
     rows = [{"lead_id": lead_id, "assigned_user_id": user_id} for lead_id, user_id in given.items()]
     noun = "lead" if len(rows) == 1 else "leads"
     data = {"total_assigned": len(rows), "assignments": rows, "unassigned": spread.placed.waiting}
-    return success(request, data, message=f"Successfully assigned {len(rows)} {noun}")
+    message = f"Successfully assigned {len(rows)} {noun}" if rows or not left else ""
+    if named:
+        data["skipped"] = [{"lead_id": lead_id, "reason": why} for lead_id, why in spread.skipped.items()]
+    elif left:
+        noun = "lead stays" if left == 1 else "leads stay"
+        message = f"{message}. Nobody has room: {left:,} {noun} unassigned".removeprefix(". ")
+    return success(request, data, message=message)
 
 
 class BulkAssignView(ApiView):
@@ -58,11 +66,16 @@ class BulkAssignView(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = read(BulkAssignIn, request.data)
-        return _answer(request, spread_unassigned(reason=body["reason"], most_each=body["max_leads_per_user"], by=self.actor))
+        spread = spread_unassigned(reason=body["reason"], most_each=body["max_leads_per_user"], by=self.actor)
+        return _answer(request, spread, left=count_unowned() if spread.operation is None else 0)
 
 
 class AutoAssignView(ApiView):
-    """Let the assignment rules place leads. Some thousands at once; more become an operation (202)."""
+    """Let the assignment rules place leads. Some thousands at once; more become an operation (202).
+
+    `unassigned` are those no rule could place; `skipped` are ids that were left alone, each with a reason: `not_found`,
+    `has_owner` or `closed`.
+    """
 
     capabilities: ClassVar[dict[str, str]] = {"post": ASSIGN}
     rate_kind = "bulk"
@@ -79,4 +92,4 @@ class AutoAssignView(ApiView):
         selection = Selection(ids=body.get("lead_ids", ()), filters=body.get("filters"))
         if not selection.ids and selection.filters is None:
             selection = Selection(filters={"assigned_to": "none"})
-        return _answer(request, place_selection(selection=selection, reason=body["reason"], by=self.actor))
+        return _answer(request, place_selection(selection=selection, reason=body["reason"], by=self.actor), named=True)

@@ -11,18 +11,21 @@ from assignments.api import output
 from assignments.api.output import assignment_out, listed_out, person_out, with_lead_out
 from assignments.permissions import ASSIGN, CHANGE, VIEW
 from assignments.selectors import (
+    Load,
     assignments_in_order,
     count_current,
     current_assignment,
     current_assignments,
     history_of_lead,
     loads,
+    people_left,
     people_named,
     people_with_leads,
     status_ids_of,
 )
 from assignments.services.giving import MOST_REASON, Given, assign_lead, reassign_lead, unassign_lead
 from crm.errors import InvalidInput, NotFound
+from crm.identity.models import User
 from crm.rest.envelope import success
 from crm.rest.paging import MAX_LIMIT, whole
 from crm.rest.serializers import InputSerializer, read
@@ -139,9 +142,11 @@ class LeadHistoryView(ApiView):
 class AssignmentListView(ApiView):
     """Base of the lists of present assignments, the latest first."""
 
-    def listed(self, request: Request, *, user_id: int | None, status_ids: list[int] | None, filters: dict[str, Any]) -> Response:
+    def listed(
+        self, request: Request, *, user_id: int | None, status_ids: list[int] | None, filters: dict[str, Any], limit: int = 50
+    ) -> Response:
         params = request.query_params
-        limit = whole(params, "limit", default=50, least=1, most=MAX_LIMIT)
+        limit = whole(params, "limit", default=limit, least=1, most=MAX_LIMIT)
         listing = current_assignments(actor=self.actor, user_id=user_id, status_ids=status_ids)
         if "cursor" in params:
             page = listing.page(limit=limit, cursor=params["cursor"] or None)
@@ -198,35 +203,42 @@ class OwnAssignmentsView(AssignmentListView):
         parameters=_PAGING, responses={200: output.LIST}, tags=_TAGS, summary="Assignments of the caller", operation_id="assignments_user"
     )
     def get(self, request: Request) -> Response:
-        return self.listed(request, user_id=self.actor.user_id or 0, status_ids=None, filters={"assigned_user_id": self.actor.user_id})
+        filters = {"assigned_user_id": self.actor.user_id}
+        return self.listed(request, user_id=self.actor.user_id or 0, status_ids=None, filters=filters, limit=20)
 
 
 class WorkloadView(ApiView):
-    """How many leads each person has, and nobody."""
+    """How many leads each person has, and nobody.
+
+    Who has leads but works none any more comes last, with `works_leads` false, and is in no average: rows and unassigned add up
+    to all live leads.
+    """
 
     capabilities: ClassVar[dict[str, str]] = {"get": ASSIGN}
 
     @extend_schema(responses={200: output.WORKLOAD}, tags=_TAGS, summary="Leads per user", operation_id="assignments_workload")
     def get(self, request: Request) -> Response:
         found, people = loads(), people_with_leads()
-        rows = []
-        for person in people:
-            load = found.get(person.user.pk)
-            rows.append(
-                {
-                    **(person_out(person.user) or {}),
-                    "email": person.user.email,
-                    "assigned_leads": load.assigned if load else 0,
-                    "active_leads": load.active if load else 0,
-                    "closed_leads": load.closed if load else 0,
-                }
-            )
+        rows = [_workload_out(person.user, found.get(person.user.pk, Load()), works=True) for person in people]
         nobody = found.get(None)
         assigned = sum(row["assigned_leads"] for row in rows)
+        gone = people_left(found, {person.user.pk for person in people})
         data = {
             "unassigned_leads": nobody.assigned if nobody else 0,
-            "workload_distribution": rows,
+            "workload_distribution": rows + [_workload_out(left.user, left.load, works=False) for left in gone],
             "total_users": len(rows),
             "average_leads_per_user": round(assigned / len(rows), 2) if rows else 0,
         }
         return success(request, data)
+
+
+def _workload_out(user: User, load: Load, *, works: bool) -> dict[str, Any]:
+    return {
+        **(person_out(user) or {}),
+        "email": user.email,
+        "assigned_leads": load.assigned,
+        "active_leads": load.active,
+        "closed_leads": load.closed,
+        "is_active": user.is_active,
+        "works_leads": works,
+    }

@@ -11,7 +11,9 @@ from assignments.enums import Fallback, Method
 from assignments.models import AssignmentRule
 from assignments.permissions import RULES
 from assignments.selectors import current_version, find_rule, rules_in_order
-from assignments.services.rules import RuleSettings, delete_rule, order_rules, save_rule, settings_of
+from assignments.services.conditions import without_hidden
+from assignments.services.rules import RuleSettings, change_rule, delete_rule, order_rules, save_rule
+from crm.actors import Actor
 from crm.errors import NotFound
 from crm.rest.description import described
 from crm.rest.envelope import success
@@ -52,16 +54,17 @@ class RuleIn(InputSerializer):
     fallback_user_id = _key()
 
 
-class OrderIn(InputSerializer):
+class RuleOrderIn(InputSerializer):
     rule_ids = serializers.ListField(child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), max_length=100)
 
 
-def rule_out(rule: AssignmentRule) -> dict[str, Any]:
+def rule_out(rule: AssignmentRule, by: Actor) -> dict[str, Any]:
+    """A rule as somebody may have it: conditions on fields hidden from them say only that they are there."""
     same = (
         "id", "name", "position", "is_active", "conditions", "method", "user_id", "team_id", "pool_id", "territories", "per_day", "in_total",
         "heed_shifts", "fallback", "fallback_user_id", "created_at",
     )  # fmt: skip
-    return {name: getattr(rule, name) for name in same}
+    return {**{name: getattr(rule, name) for name in same}, "conditions": without_hidden(tree=rule.conditions, by=by)}
 
 
 _INT = serializers.IntegerField
@@ -93,17 +96,23 @@ class RulesView(ApiView):
 
     @extend_schema(responses={200: _MANY}, tags=_TAGS, summary="List assignment rules", operation_id="assignment_rules_list")
     def get(self, request: Request) -> Response:
-        return success(request, [rule_out(rule) for rule in rules_in_order()], version=current_version())
+        return success(request, [rule_out(rule, self.actor) for rule in rules_in_order()], version=current_version())
 
     @extend_schema(request=RuleIn, responses={201: _ONE}, tags=_TAGS, summary="Add an assignment rule")
     def post(self, request: Request) -> Response:
         rule = save_rule(wanted=RuleSettings(**_plain(read(RuleIn, request.data))), by=self.actor)
-        return success(request, rule_out(rule), message="Rule added", status=201)
+        return success(request, rule_out(rule, self.actor), message="Rule added", status=201)
 
-    @extend_schema(request=OrderIn, responses={200: _MANY}, tags=_TAGS, summary="Put the assignment rules in order")
+    @extend_schema(
+        request=RuleOrderIn,
+        responses={200: _MANY},
+        tags=_TAGS,
+        summary="Put the assignment rules in order",
+        operation_id="assignment_rules_order",
+    )
     def put(self, request: Request) -> Response:
-        rules = order_rules(rule_ids=read(OrderIn, request.data)["rule_ids"], by=self.actor)
-        return success(request, [rule_out(rule) for rule in rules], version=current_version())
+        rules = order_rules(rule_ids=read(RuleOrderIn, request.data)["rule_ids"], by=self.actor)
+        return success(request, [rule_out(rule, self.actor) for rule in rules], version=current_version())
 
 
 class RuleView(ApiView):
@@ -113,17 +122,13 @@ class RuleView(ApiView):
 
     @extend_schema(responses={200: _ONE}, tags=_TAGS, summary="Read an assignment rule", operation_id="assignment_rules_read")
     def get(self, request: Request, id: str) -> Response:
-        return success(request, rule_out(self.rule(id)))
+        return success(request, rule_out(self.rule(id), self.actor))
 
     @extend_schema(request=RuleIn, responses={200: _ONE}, tags=_TAGS, summary="Change an assignment rule")
     def put(self, request: Request, id: str) -> Response:
-        rule, given = self.rule(id), _plain(read(RuleIn, request.data, partial=True))
-        targets = {"user_id", "team_id", "pool_id"}
-        if any(given.get(name) for name in targets):
-            # Naming another target takes the place of the one before.
-            given = {**dict.fromkeys(targets), **given}
-        wanted = RuleSettings(**{**settings_of(rule).__dict__, **given})
-        return success(request, rule_out(save_rule(rule_id=rule.pk, wanted=wanted, by=self.actor)), message="Rule changed")
+        changes = _plain(read(RuleIn, request.data, partial=True))
+        rule = change_rule(rule_id=parse_id(id), changes=changes, by=self.actor)
+        return success(request, rule_out(rule, self.actor), message="Rule changed")
 
     @extend_schema(request=RuleIn, responses={200: _ONE}, tags=_TAGS, summary="Change an assignment rule in part")
     def patch(self, request: Request, id: str) -> Response:

@@ -1,5 +1,6 @@
 """The ledger of fairness: who got how many by each rule, and how far apart they are."""
 
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.utils import timezone
 from assignments.models import AssignmentRule
 from assignments.pages.shown import names_of, tabs_of
 from assignments.permissions import ASSIGN
-from assignments.selectors import given_by_day, given_by_rules, start_of_day
+from assignments.selectors import given_by_day, given_by_rules, people_with_leads, start_of_day
+from assignments.services.snapshot import read_rules
 from crm.web.pages import Page
 
 _SPANS = (1, 7, 30)
@@ -27,8 +29,9 @@ class FairnessPage(Page):
         today = start_of_day()
         since = today - timedelta(days=days - 1)
         rows = given_by_rules(since=since, today=today)
-        names = names_of(user_id for _rule, user_id, _all, _today in rows)
         rules = AssignmentRule.objects.in_bulk([rule_id for rule_id, *_rest in rows])
+        rows += _without_any(rules, {(rule_id, user_id) for rule_id, user_id, *_rest in rows})
+        names = names_of(user_id for _rule, user_id, _all, _today in rows)
         groups: dict[int, list[dict[str, Any]]] = {}
         for rule_id, user_id, number, of_today in sorted(rows, key=lambda row: -row[2]):
             groups.setdefault(rule_id, []).append({"name": names.get(user_id, "?"), "id": user_id, "number": number, "today": of_today})
@@ -45,6 +48,16 @@ class FairnessPage(Page):
                 "spans": [(span, span == days) for span in _SPANS],
             }
         )
+
+
+def _without_any(rules: Mapping[int, AssignmentRule], got: Collection[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
+    """The people these rules choose from who got nothing; of deleted rules nobody knows any more."""
+    working = {person.user.pk for person in people_with_leads()}
+    rows = []
+    for rule in read_rules([rule for rule in rules.values() if rule.deleted_at is None]):
+        members = {pk for territory in rule.territories for pk in territory.members} | {pk for pk, _weight in rule.members or ()}
+        rows += [(rule.id or 0, pk, 0, 0) for pk in sorted(members & working) if (rule.id, pk) not in got]
+    return rows
 
 
 def _entry(rule: AssignmentRule, people: list[dict[str, Any]]) -> dict[str, Any]:

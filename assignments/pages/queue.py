@@ -28,7 +28,7 @@ _NEWEST = Sort(name="created_at", column="created_at", label="Created")
 
 
 class QueuePage(Page):
-    """Newest first, by keyset."""
+    """Newest first, by keyset; of a page those of one reason stand together."""
 
     capability = ASSIGN
     template = "assignments/queue.html"
@@ -74,7 +74,15 @@ class QueuePage(Page):
             else:
                 why = _("No rule has been asked.")
             rows.append({**row, "name": name_of(row), "why": why, "since": entry.since if entry else None})
-        return rows
+        return _by_reason(rows)
+
+
+def _by_reason(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of one reason together, under the newest of them; the first of each says how many they are."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["why"], []).append(row)
+    return [{**row, "heads": len(group) if place == 0 else 0} for group in groups.values() for place, row in enumerate(group)]
 
 
 class TakePage(Page):

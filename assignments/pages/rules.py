@@ -16,7 +16,8 @@ from assignments.models import AssignmentRule, Pool, RuleVersion
 from assignments.pages.shown import conditions_said, tabs_of, target_said
 from assignments.permissions import RULES
 from assignments.selectors import current_version, find_rule, rules_in_order
-from assignments.services.rules import RuleSettings, delete_rule, move_rule, save_rule, settings_of
+from assignments.services.conditions import hides_fields
+from assignments.services.rules import RuleSettings, change_rule, delete_rule, move_rule, save_rule
 from crm.conditions import describe
 from crm.errors import InvalidInput, NotFound
 from crm.filters import CONDITIONS
@@ -26,6 +27,7 @@ from crm.web.condition_builder import Builder
 from crm.web.pages import UNPROCESSABLE, FormPage, Page
 from leads.filters import LeadFilters
 
+_HIDDEN = gettext_lazy("These conditions name a field you may not see, so only somebody who may can change them: %s")
 _LINE = gettext_lazy("One a line: country; state; city: people. For example “US; California; : jane@acme.example, joe@acme.example”.")
 
 
@@ -144,9 +146,8 @@ class RuleActionPage(Page):
         match request.POST.get("action"):
             case "up" | "down" as way:
                 move_rule(rule_id=rule.pk, up=way == "up", by=self.actor)
-            case "switch":
-                wanted = RuleSettings(**{**settings_of(rule).__dict__, "is_active": not rule.is_active})
-                save_rule(rule_id=rule.pk, wanted=wanted, by=self.actor)
+            case "on" | "off" as way:
+                change_rule(rule_id=rule.pk, changes={"is_active": way == "on"}, by=self.actor)
             case "delete":
                 delete_rule(rule_id=rule.pk, by=self.actor)
                 messages.success(request, _("The rule was deleted."))
@@ -176,7 +177,12 @@ class RulePage(FormPage):
         assert isinstance(form, RuleForm)
         rule = self.rule()
         try:
-            saved = save_rule(rule_id=rule.pk if rule else None, wanted=form.wanted(rule), by=self.actor)
+            if rule is None:
+                saved = save_rule(wanted=form.wanted(None), by=self.actor)
+            else:
+                # Which leads it is for is changed by a form of its own, perhaps at the same time.
+                changes = {name: value for name, value in form.wanted(rule).__dict__.items() if name != "conditions"}
+                saved = change_rule(rule_id=rule.pk, changes=changes, by=self.actor)
         except InvalidInput as refusal:
             renamed = {"fallback_user_id": "fallback_user", "user_id": "target", "team_id": "target", "pool_id": "target"}
             raise InvalidInput({renamed.get(name, name): texts for name, texts in refusal.problems.items()}) from None
@@ -192,7 +198,9 @@ class RuleConditionsPage(Page):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         rule, fields = rule_or_404(pk), LeadFilters.seen_by(self.actor).condition_fields()
         builder, problem = Builder(fields=fields), ""
-        if rule.conditions:
+        if hides_fields(tree=rule.conditions, by=self.actor):
+            problem = _HIDDEN % conditions_said(rule, self.actor)
+        elif rule.conditions:
             try:
                 found = Builder.of(rule.conditions, fields)
                 problem = "" if found else _("These conditions are too deep for this form: %s") % describe(rule.conditions, fields)
@@ -211,8 +219,7 @@ class RuleConditionsPage(Page):
             try:
                 if tree is not None:
                     filters.read({CONDITIONS: json.dumps(tree)}, me=self.actor.user_id)
-                wanted = RuleSettings(**{**settings_of(rule).__dict__, "conditions": tree})
-                save_rule(rule_id=rule.pk, wanted=wanted, by=self.actor)
+                change_rule(rule_id=rule.pk, changes={"conditions": tree}, by=self.actor)
                 messages.success(request, _("Saved. It holds for leads that come from now on."))
                 target = reverse("assignments:rule", args=[pk])
                 return HttpResponse(headers={"HX-Redirect": target}) if request.htmx else redirect(target)  # type: ignore[attr-defined]

@@ -8,10 +8,9 @@ from django.utils.translation import gettext as _
 from assignments.enums import Nobody, Skip
 from assignments.models import AssignmentRule, Decision
 from assignments.permissions import ASSIGN, RULES
+from assignments.services import conditions
 from crm.actors import Actor
-from crm.conditions import describe
 from crm.identity.models import User
-from leads.filters import LeadFilters
 
 _SKIP, _NOBODY = dict(Skip.choices), dict(Nobody.choices)
 MOST_NAMED = 12
@@ -92,7 +91,7 @@ def conditions_said(rule: AssignmentRule, actor: Actor) -> str:
     if not rule.conditions:
         return _("All leads")
     try:
-        return describe(rule.conditions, LeadFilters.seen_by(actor).condition_fields())
+        return conditions.said(tree=rule.conditions, by=actor)
     except (KeyError, TypeError):
         return _("Its conditions name a field that is not there any more, so it matches nothing.")
 

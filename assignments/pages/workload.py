@@ -10,14 +10,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.models import Capacity, CatchAllEntry, Leave
+from assignments.models import Capacity, Leave
 from assignments.pages.shown import tabs_of
 from assignments.permissions import ASSIGN
-from assignments.selectors import count_unowned, given_since, loads, on_leave, people_with_leads, start_of_day
+from assignments.selectors import count_unowned, count_waiting, given_since, loads, on_leave, people_left, people_with_leads, start_of_day
 from assignments.services.bulk import spread_unassigned
 from assignments.services.giving import MOST_REASON
+from assignments.services.handover import hand_over
 from assignments.services.people import add_leave, delete_leave, set_capacity
-from crm.errors import NotFound
+from assignments.services.running import active_rules
+from crm.errors import InvalidInput, NotFound
 from crm.identity.hours import user_time
 from crm.identity.models import User
 from crm.web.pages import FormPage, Page
@@ -66,15 +68,19 @@ class WorkloadPage(FormPage):
             )
         busiest = max((row["active"] for row in rows), default=0)
         assigned = sum(row["active"] + row["closed"] for row in rows)
+        left = people_left(found, {row["person"].user.pk for row in rows})
         return {
             "form": form,
             "tabs": tabs_of(self.actor, "workload"),
             "rows": rows,
             "busiest": max(busiest, 1),
             "unassigned": count_unowned(),
-            "waiting": CatchAllEntry.objects.filter(lead__deleted_at=None)[:10_000].count(),
+            "waiting": count_waiting(),
             "average": round(assigned / len(rows), 1) if rows else 0,
-            "assigned": assigned,
+            "assigned": assigned + sum(item.load.assigned for item in left),
+            "left": left,
+            "people": [(row["person"].user.pk, row["person"].user.full_name) for row in rows],
+            "has_rules": bool(active_rules()),
         }
 
     def save(self, form: forms.Form) -> HttpResponseBase:
@@ -84,8 +90,34 @@ class WorkloadPage(FormPage):
             return redirect("operations:operation", id=spread.operation.pk)
         number = len(spread.placed.given)
         text = ngettext("%(n)s lead was assigned.", "%(n)s leads were assigned.", number) % {"n": number}
-        messages.success(self.request, text) if number else messages.info(self.request, _("No lead was assigned: nobody has room."))
+        left = count_unowned()
+        if left:
+            rest = ngettext("Nobody has room: %(n)s lead stays unassigned.", "Nobody has room: %(n)s leads stay unassigned.", left) % {
+                "n": f"{left:,}"
+            }
+            text = f"{text} {rest}" if number else rest
+        messages.success(self.request, text) if number else messages.info(self.request, text)
         return redirect("assignments:workload")
+
+
+class HandOverPage(Page):
+    """Give away the leads of somebody who works none any more."""
+
+    capability = ASSIGN
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        if not User.objects.filter(pk=pk).exists():
+            raise NotFound("No such person.")
+        text = request.POST.get("to", "")
+        if text != "rules" and not (text.isascii() and text.isdigit() and len(text) < 19):
+            messages.error(request, _("Choose a person."))
+            return redirect("assignments:workload")
+        try:
+            operation = hand_over(user_id=pk, to=None if text == "rules" else int(text), by=self.actor)
+        except InvalidInput as refusal:
+            messages.error(request, next(iter(refusal.problems.values()))[0])
+            return redirect("assignments:workload")
+        return redirect("operations:operation", id=operation.pk)
 
 
 class CapacityForm(forms.Form):

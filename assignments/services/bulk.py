@@ -1,7 +1,7 @@
 """Give many leads: spread the unassigned over people, or let the rules place a selection, at once or as an operation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -38,6 +38,8 @@ class Spread:
 
     placed: Placed
     operation: Operation | None = None
+    # Of leads named one by one, those left alone, and why.
+    skipped: Mapping[int, str] = field(default_factory=dict)
 
 
 def spread_unassigned(*, reason: str = "", most_each: int | None = None, by: Actor) -> Spread:
@@ -115,7 +117,14 @@ def place_selection(*, selection: Selection, reason: str = "", by: Actor) -> Spr
     placed = assign_by_rules(lead_ids=[pk for pk in ids if pk not in set(selection.without)], reason=reason, by=by)
     if placed.waiting:
         tell_that_queue_grew()
-    return Spread(placed=placed)
+    return Spread(placed=placed, skipped=_why_skipped(selection.ids, placed))
+
+
+def _why_skipped(ids: Sequence[int], placed: Placed) -> dict[int, str]:
+    """Of leads that were named, why those neither given nor waiting were left alone: not_found, has_owner or closed."""
+    left = [pk for pk in dict.fromkeys(ids) if pk not in placed.given and pk not in set(placed.waiting)]
+    there = dict(Lead.objects.live().filter(pk__in=left).values_list("pk", "owner_id"))
+    return {pk: "not_found" if pk not in there else "has_owner" if there[pk] is not None else "closed" for pk in left}
 
 
 def start_placing(*, selection: Selection, reason: str = "", total: int | None = None, by: Actor) -> Operation:

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from assignments.models import CatchAllEntry, QueueWatch
 from assignments.permissions import RULES
-from assignments.selectors import current_version, people_who_can, start_of_day
+from assignments.selectors import count_waiting, current_version, people_who_can, start_of_day
 from assignments.services.engine import Engine, Known
 from assignments.services.running import CHUNK_LEADS, Placed, active_rules, assign_by_rules
 from assignments.services.snapshot import read_rules, read_workers
@@ -20,6 +20,7 @@ from crm.actors import Actor
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import current_tenant_id, tenant_scope
 from leads.models import Lead
+from leads.selectors import open_status_ids
 from notifications.services import notify
 
 # Leads that waited longer than this are left to people.
@@ -63,7 +64,7 @@ def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def tell_that_queue_grew() -> int:
     """Tell who sets the rules, once a day and again whenever there are twice as many."""
-    number = CatchAllEntry.objects.filter(lead__deleted_at=None, lead__owner=None)[:100_000].count()
+    number = count_waiting()
     if not number:
         return 0
     title = ngettext("%(n)s lead waits in the catch-all queue", "%(n)s leads wait in the catch-all queue", number) % {"n": f"{number:,}"}
@@ -94,6 +95,8 @@ def retry_queues() -> int:
 
 def _retry_tenant(tenant_id: int) -> int:
     with tenant_scope(tenant_id):
+        # What was won or lost waits for nobody.
+        CatchAllEntry.objects.exclude(lead__status_id__in=open_status_ids()).delete()
         seen = _who_is_free()
         watch, _made = QueueWatch.objects.get_or_create()
         if watch.seen == seen:
@@ -118,7 +121,8 @@ def _retry_tenant(tenant_id: int) -> int:
             break
         after = rows[-1][0], rows[-1][1]
     with tenant_scope(tenant_id):
-        QueueWatch.objects.update(seen=_who_is_free(), updated_at=timezone.now())
+        # As it was before: who came free meanwhile is a reason to try again.
+        QueueWatch.objects.update(seen=seen, updated_at=timezone.now())
     return given
 
 

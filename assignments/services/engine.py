@@ -204,6 +204,7 @@ class Engine:
             for key in lead.keys:
                 if key in self.known.person_owner:
                     return self.known.person_owner[key]
+            return None
         return self.known.company_owner.get(lead.company) if lead.company else None
 
     def _next_in_turn(self, place: int, candidates: tuple[int, ...]) -> int:

@@ -1,7 +1,7 @@
 """Pools, how much people take, and when they are away."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from django.db import IntegrityError, transaction
 
@@ -13,6 +13,7 @@ from crm.identity.models import User
 from crm.normal import clean_text
 
 MOST_MEMBERS, MOST_WEIGHT, MOST_LIMIT = 500, 100, 1_000_000
+MOST_LEAVE = timedelta(days=731)
 
 
 class PoolNameTaken(DomainError):
@@ -97,6 +98,8 @@ def add_leave(*, user_id: int, first_day: date, last_day: date, note: str = "", 
         by.require(ASSIGN)
     if last_day < first_day:
         raise InvalidInput({"last_day": ["Must not be before the first day."]})
+    if last_day - first_day >= MOST_LEAVE:
+        raise InvalidInput({"last_day": ["Leave lasts two years at most; pause or deactivate who stays away longer."]})
     _check_person(user_id)
     return Leave.objects.create(user_id=user_id, first_day=first_day, last_day=last_day, note=clean_text(note)[:120])
 

@@ -1,7 +1,7 @@
 """The rules by which leads are given. Every change makes a new version of all of them, which decisions refer to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,6 +12,7 @@ from assignments.enums import Fallback, Method
 from assignments.models import AssignmentRule, Pool, RuleVersion
 from assignments.permissions import RULES
 from assignments.selectors import current_version, rules_in_order
+from assignments.services.conditions import hides_fields, without_hidden
 from assignments.services.running import hold_turns
 from assignments.services.snapshot import condition_of
 from crm.actors import Actor
@@ -25,6 +26,7 @@ _KEPT = (
     "id", "name", "position", "is_active", "conditions", "method", "user_id", "team_id", "pool_id", "territories", "per_day", "in_total",
     "heed_shifts", "fallback", "fallback_user_id",
 )  # fmt: skip
+_TARGETS = ("user_id", "team_id", "pool_id")
 
 
 class RuleNameTaken(DomainError):
@@ -56,8 +58,12 @@ def settings_of(rule: AssignmentRule) -> RuleSettings:
 
 
 def draft_rule(*, wanted: RuleSettings, rule: AssignmentRule | None = None, by: Actor) -> AssignmentRule:
-    """The unsaved rule that these settings make. Raises InvalidInput by field."""
-    problems = _problems(wanted, by=by)
+    """The unsaved rule that these settings make. Raises InvalidInput by field.
+
+    Conditions that stay as they are may name fields hidden from the actor; others take somebody who sees them.
+    """
+    wanted, problems = _with_conditions(wanted, rule, by=by)
+    problems |= _problems(wanted)
     if problems:
         raise InvalidInput(problems)
     draft = rule if rule is not None else AssignmentRule(tenant_id=by.tenant_id)
@@ -70,19 +76,37 @@ def draft_rule(*, wanted: RuleSettings, rule: AssignmentRule | None = None, by: 
     return draft
 
 
-def save_rule(*, rule_id: int | None = None, wanted: RuleSettings, by: Actor) -> AssignmentRule:
-    """Add a rule at the end, or change one. Raises InvalidInput, NotFound, RuleNameTaken."""
+def save_rule(*, wanted: RuleSettings, by: Actor) -> AssignmentRule:
+    """Add a rule at the end. Raises InvalidInput, RuleNameTaken."""
     by.require(RULES)
+    with transaction.atomic():
+        hold_turns()
+        rule = draft_rule(wanted=wanted, by=by)
+        rules = AssignmentRule.objects.filter(deleted_at=None)
+        if rules.count() >= MOST_RULES:
+            raise InvalidInput({"name": [f"At most {MOST_RULES} rules."]})
+        rule.position = (rules.aggregate(last=Max("position"))["last"] or 0) + 1
+        return _saved(rule, by=by)
+
+
+def change_rule(*, rule_id: int, changes: Mapping[str, Any], by: Actor) -> AssignmentRule:
+    """Change what is named of a rule, by the names of RuleSettings; the rest stays as it is under the lock.
+
+    Naming another target takes the place of the one before. Raises InvalidInput, NotFound, RuleNameTaken.
+    """
+    by.require(RULES)
+    if any(changes.get(name) for name in _TARGETS):
+        changes = {**dict.fromkeys(_TARGETS), **changes}
+    with transaction.atomic():
+        hold_turns()
+        rule = _locked(rule_id)
+        wanted = RuleSettings(**{**settings_of(rule).__dict__, **changes})
+        return _saved(draft_rule(wanted=wanted, rule=rule, by=by), by=by)
+
+
+def _saved(rule: AssignmentRule, *, by: Actor) -> AssignmentRule:
     try:
         with transaction.atomic():
-            hold_turns()
-            known = _locked(rule_id) if rule_id is not None else None
-            rule = draft_rule(wanted=wanted, rule=known, by=by)
-            if known is None:
-                rules = AssignmentRule.objects.filter(deleted_at=None)
-                if rules.count() >= MOST_RULES:
-                    raise InvalidInput({"name": [f"At most {MOST_RULES} rules."]})
-                rule.position = (rules.aggregate(last=Max("position"))["last"] or 0) + 1
             rule.save()
             _keep_version(by=by)
     except IntegrityError as error:
@@ -149,7 +173,25 @@ def _keep_version(*, by: Actor) -> None:
 # --- what may be wanted ---
 
 
-def _problems(wanted: RuleSettings, *, by: Actor) -> dict[str, list[str]]:
+def _with_conditions(wanted: RuleSettings, rule: AssignmentRule | None, *, by: Actor) -> tuple[RuleSettings, dict[str, list[str]]]:
+    """What is wanted with the conditions it comes to, and what is wrong with them.
+
+    The stored ones as the actor was shown them, hidden parts left out, stand for the stored ones.
+    """
+    stored = rule.conditions if rule is not None else None
+    if wanted.conditions == stored or (stored and wanted.conditions == without_hidden(tree=stored, by=by)):
+        return replace(wanted, conditions=stored), {}
+    if hides_fields(tree=stored, by=by):
+        return wanted, {"conditions": ["These conditions name a field you may not see. Ask somebody who may to change them."]}
+    if wanted.conditions is not None:
+        try:
+            condition_of(tree=wanted.conditions, by=by)
+        except InvalidInput as refusal:
+            return wanted, {"conditions": refusal.problems.get("filter", [refusal.message])}
+    return wanted, {}
+
+
+def _problems(wanted: RuleSettings) -> dict[str, list[str]]:
     problems: dict[str, list[str]] = {}
     if not clean_text(wanted.name):
         problems["name"] = ["A rule needs a name."]
@@ -165,13 +207,7 @@ def _problems(wanted: RuleSettings, *, by: Actor) -> dict[str, list[str]]:
         limit = getattr(wanted, name)
         if limit is not None and not 1 <= limit <= MOST_LIMIT:
             problems[name] = [f"Must be from 1 to {MOST_LIMIT:,}, or empty."]
-    problems |= _target_problems(wanted)
-    if wanted.conditions is not None:
-        try:
-            condition_of(tree=wanted.conditions, by=by)
-        except InvalidInput as refusal:
-            problems["conditions"] = refusal.problems.get("filter", [refusal.message])
-    return problems
+    return problems | _target_problems(wanted)
 
 
 def _target_problems(wanted: RuleSettings) -> dict[str, list[str]]:

@@ -65,7 +65,7 @@ def simulate(*, rules: Sequence[AssignmentRule], days: int = DAYS, at: datetime 
     rows = list(moments.values_list(*FACTS, "second", "owner_id")[: MOST_LEADS + 1])
     read = read_rules(rules)
     leads = facts_of((row[: len(FACTS)] for row in rows[:MOST_LEADS]), earlier={})
-    workers = read_workers(at=now, rules=read)
+    workers = read_workers(at=now, rules=read, since=since)
     for user_id, number in _open_since(since).items():
         if user_id in workers:
             workers[user_id].open_leads = max(0, workers[user_id].open_leads - number)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -47,15 +47,17 @@ def fold(text: str) -> str:
 # --- people ---
 
 
-def read_workers(*, at: datetime, rules: Sequence[Rule]) -> dict[int, Worker]:
+def read_workers(*, at: datetime, rules: Sequence[Rule], since: datetime | None = None) -> dict[int, Worker]:
     """Everybody a lead may go to, as they stand. Who has been deactivated is there too, so that it can be said.
 
-    What was given today is counted only where a limit asks for it.
+    What was given today is counted only where a limit asks for it. The clock may be set to any moment from `since` to `at`.
     """
     capacities = {item.user_id: item for item in Capacity.objects.all()}
     a_day = any(item.per_day is not None for item in (*capacities.values(), *rules))
     leave: dict[int, list[Any]] = {}
-    for item in Leave.objects.filter(last_day__gte=at.date().replace(day=1)):
+    # A day to spare at both ends: people's days begin and end up to fourteen hours from those of UTC.
+    first, last = (since or at).date() - timedelta(days=1), at.date() + timedelta(days=1)
+    for item in Leave.objects.filter(last_day__gte=first, first_day__lte=last):
         leave.setdefault(item.user_id, []).append((item.first_day, item.last_day))
     open_leads = {owner_id: load.active for owner_id, load in loads().items() if owner_id is not None}
     today = given_since(start_of_day(at)) if a_day else {}
@@ -206,7 +208,8 @@ def read_known(leads: Sequence[LeadFacts], rules: Sequence[Rule], *, before: dat
     methods, known = {rule.method for rule in rules}, Known()
     if not methods & {Method.COMPANY_OWNER, Method.STICKY}:
         return known
-    known.company_owner = _owners(_COMPANY_OWNERS, {lead.company for lead in leads if lead.company}, before)
+    if Method.COMPANY_OWNER in methods:
+        known.company_owner = _owners(_COMPANY_OWNERS, {lead.company for lead in leads if lead.company}, before)
     if Method.STICKY in methods:
         keys = {key for lead in leads for key in lead.keys}
         mails = {key for key in keys if "@" in key}

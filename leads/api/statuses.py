@@ -30,7 +30,7 @@ _TAGS = ["statuses"]
 _NUMBER = {"min_value": 1, "max_value": 32767}
 
 
-class StatusIn(InputSerializer):
+class LeadStatusIn(InputSerializer):
     label = serializers.CharField(max_length=60)
     description = serializers.CharField(required=False, allow_blank=True, max_length=200)
     category = WordChoiceField(StatusCategory.choices, required=False)
@@ -99,9 +99,11 @@ class StatusesView(ApiView):
     def get(self, request: Request, **_: Any) -> Response:
         return paged(request, LeadStatus.objects.order_by("position", "pk"), status_row)
 
-    @extend_schema(request=StatusIn, summary="Add a status", tags=_TAGS, operation_id="statuses_create", responses={201: _STATUS_ANSWER})
+    @extend_schema(
+        request=LeadStatusIn, summary="Add a status", tags=_TAGS, operation_id="statuses_create", responses={201: _STATUS_ANSWER}
+    )
     def post(self, request: Request, **_: Any) -> Response:
-        status = save_status(status=None, wanted=StatusSettings(**read(StatusIn, request.data)), by=self.actor)
+        status = save_status(status=None, wanted=StatusSettings(**read(LeadStatusIn, request.data)), by=self.actor)
         return success(request, status_row(status), message="Status created", status=201)
 
 
@@ -115,13 +117,13 @@ class StatusView(ApiView):
         return success(request, status_row(find_status(parse_id(id))))
 
     @extend_schema(
-        request=StatusIn, summary="Change a status", description="What is left out stays.", tags=_TAGS, operation_id="status_change",
+        request=LeadStatusIn, summary="Change a status", description="What is left out stays.", tags=_TAGS, operation_id="status_change",
         responses={200: _STATUS_ANSWER},
     )  # fmt: skip
     def put(self, request: Request, id: str, **_: Any) -> Response:
         status = find_status(parse_id(id))
         kept = {name: getattr(status, name) for name in ("label", "description", "category", "position", "is_active")}
-        wanted = StatusSettings(**{**kept, **read(StatusIn, request.data, partial=True)})
+        wanted = StatusSettings(**{**kept, **read(LeadStatusIn, request.data, partial=True)})
         return success(request, status_row(save_status(status=status, wanted=wanted, by=self.actor)), message="Status updated")
 
     @extend_schema(exclude=True)

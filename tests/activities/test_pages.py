@@ -1,5 +1,7 @@
 """The lead's page with composer, open work and timeline; Today; what is done with a click."""
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -85,6 +87,11 @@ def test_the_composer_says_what_is_wrong_and_keeps_what_was_typed(web, tenant, d
         assert not Activity.objects.exists()
 
 
+def undo_address(answer, path):
+    """What the latest message of a page offers to post."""
+    return html.unescape(re.findall(rf'"({re.escape(path)}\?[^"]+)"', text(answer))[-1])
+
+
 def test_a_task_stands_open_and_is_done_put_off_and_had_back(web, tenant, alice):
     lead = make_lead(tenant, owner=alice)
     tomorrow = (timezone.localtime() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
@@ -99,8 +106,10 @@ def test_a_task_stands_open_and_is_done_put_off_and_had_back(web, tenant, alice)
     assert timezone.localtime(put_off.due_at).hour == 9
     done = web.post(f"/activities/{task.pk}/done", {}, follow=True)
     assert stored(task).status == "completed"
-    assert f"/activities/{task.pk}/reopen" in text(done)
-    undo = f"/activities/{task.pk}/reopen?due={put_off.due_at.isoformat().replace('+', '%2B')}"
+    undo = undo_address(done, f"/activities/{task.pk}/reopen")
+    for forged in (undo.split("?")[0], undo.replace("was=", "was=x"), f"{undo.split('?')[0]}?due=2001-01-01T09:00:00%2B00:00"):
+        web.post(forged)
+        assert stored(task).status == "completed"
     web.post(undo)
     assert (stored(task).status, stored(task).due_at, stored(task).completed_at) == ("pending", put_off.due_at, None)
 
@@ -241,3 +250,24 @@ def test_today_takes_the_same_queries_however_much_there_is(pages, bob, tenant, 
     web = pages(bob)
     with django_assert_max_num_queries(22):
         assert len(web.get("/").context["rows"]) == item_count
+
+
+def test_an_undone_put_off_brings_the_reminder_back(web, tenant, alice):
+    lead = make_lead(tenant, owner=alice)
+    at = timezone.now().replace(microsecond=0) + timedelta(days=1)
+    with acting(alice) as by:
+        draft = ActivityDraft(activity_type=ActivityType.TASK, description="Offer", due_at=at, remind_before=15)
+        task = log_activity(lead_id=lead.pk, draft=draft, by=by)
+    for word in ("put-off", "done", "snooze"):
+        answer = web.post(f"/activities/{task.pk}/{word}", {"in": "3d"}, follow=True)
+        assert stored(task).remind_at != at - timedelta(minutes=15)
+        web.post(undo_address(answer, f"/activities/{task.pk}/reopen"))
+        assert (stored(task).due_at, stored(task).remind_at, stored(task).snoozed_until) == (at, at - timedelta(minutes=15), None)
+
+
+def test_the_author_hears_whom_a_mention_did_not_reach(web, tenant, alice):
+    stranger = make_user(tenant, role="sales_rep", first_name="Rita", last_name="Rep")
+    lead = make_lead(tenant, owner=alice)
+    words = f"Look, @[Rita Rep]({stranger.pk}) and @[Alice]({alice.pk})"
+    answer = web.post(f"/leads/{lead.pk}/activities", {"activity_type": "note", "description": words}, follow=True)
+    assert "Not told, as they may not see this lead: Rita Rep." in text(answer)

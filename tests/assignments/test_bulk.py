@@ -76,7 +76,36 @@ def test_many_become_an_operation_that_can_be_taken_back(tenant, alice, bob, api
     assert set(owners_of(tenant).values()) == {None}
 
 
+def test_bulk_assign_says_that_nobody_has_room(tenant, alice, bob, api, pages):
+    for _ in range(3):
+        make_lead(tenant)
+    first = api(alice).post(PATH, {"max_leads_per_user": 1}).json()
+    assert first["message"] == "Successfully assigned 1 lead. Nobody has room: 2 leads stay unassigned"
+    second = api(alice).post(PATH, {"max_leads_per_user": 1}).json()
+    assert (second["message"], second["data"]["total_assigned"]) == ("Nobody has room: 2 leads stay unassigned", 0)
+    assert set(second["data"]) == {"total_assigned", "assignments", "unassigned"}
+    client = pages(alice)
+    client.post("/assignments", {"max_leads_per_user": "1"})
+    assert "Nobody has room: 2 leads stay unassigned." in client.get("/assignments").content.decode()
+
+
 # --- by the rules ---
+
+
+def test_leads_assign_says_which_ids_it_left_alone(tenant, alice, bob, mallory, api):
+    make_rule(alice, user_id=bob.pk)
+    free, owned, won = make_lead(tenant), make_lead(tenant, owner=alice), make_lead(tenant, status="won")
+    deleted, foreign = make_lead(tenant, deleted_at=timezone.now()), make_lead(mallory.tenant)
+    ids = [free.pk, owned.pk, won.pk, deleted.pk, foreign.pk, 10**12]
+    data = api(alice).post("/api/leads/assign", {"lead_ids": ids}).json()["data"]
+    assert {row["lead_id"]: row["reason"] for row in data["skipped"]} == {
+        owned.pk: "has_owner",
+        won.pk: "closed",
+        deleted.pk: "not_found",
+        foreign.pk: "not_found",
+        10**12: "not_found",
+    }
+    assert [row["lead_id"] for row in data["assignments"]] == [free.pk]
 
 
 def test_leads_assign_places_by_rules_and_says_what_it_could_not(tenant, alice, bob, api):

@@ -1,25 +1,31 @@
 """New leads find their owner by themselves: one, thousands, and from eight workers at once."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from assignments.enums import Skip
 from assignments.models import Assignment, Capacity, CatchAllEntry, Decision, Leave
 from assignments.receivers import place_captured
+from assignments.selectors import count_waiting
 from assignments.services.capture import assign_captured, retry_queues
-from assignments.services.running import assign_by_rules
+from assignments.services.engine import Engine, Known
+from assignments.services.running import active_rules, assign_by_rules
+from assignments.services.simulation import simulate
+from assignments.services.snapshot import read_rules, read_workers
 from assignments.services.telling import tell_owners
 from audit.services.undo import undo_operation
 from crm.actors import Actor
 from crm.events.services import deliver_outbox
 from crm.operations.models import Operation
 from crm.operations.runner import run
+from crm.tenancy.models import Tenant
 from crm.tenancy.scope import tenant_scope
 from leads.events import LeadsCaptured
-from leads.models import Lead
+from leads.models import Lead, LeadStatus
 from leads.services.drafts import LeadDraft
 from leads.services.intake import capture_lead
 from notifications.models import Notification
@@ -159,6 +165,66 @@ def test_owner_is_told_once_of_many_and_not_of_what_they_took_themselves(tenant,
         Assignment.objects.update(assigned_by_id=bob.pk)
         assert tell_owners(lead_ids=ids, owner_id=bob.pk) == 0
         assert [note.title for note in Notification.objects.all()] == ["3 leads were given to you"]
+
+
+def test_closed_leads_leave_the_queue_and_are_not_counted(tenant, alice, bob, pages):
+    make_rule(alice, conditions={"field": "city", "op": "is", "value": "Rome"})
+    leads = [make_lead(tenant), make_lead(tenant)]
+    with tenant_scope(tenant.pk):
+        assign_captured(lead_ids=[lead.pk for lead in leads])
+        Lead.objects.filter(pk=leads[0].pk).update(status=LeadStatus.objects.get(code="lost"))
+        assert count_waiting() == 1
+    assert pages(alice).get("/assignments").context["waiting"] == 1
+    retry_queues()
+    assert waiting_in(tenant) == [leads[1].pk]
+
+
+def test_who_comes_free_while_the_queue_is_tried_is_a_reason_to_try_again(tenant, alice, bob, monkeypatch):
+    make_rule(alice, user_id=bob.pk)
+    with inside(tenant.pk):
+        Capacity.objects.create(user=bob, takes_leads=False)
+    lead = make_lead(tenant)
+    with tenant_scope(tenant.pk):
+        assign_captured(lead_ids=[lead.pk])
+
+    def meanwhile(**arguments):
+        placed = assign_by_rules(**arguments)
+        Capacity.objects.all().delete()
+        return placed
+
+    monkeypatch.setattr("assignments.services.capture.assign_by_rules", meanwhile)
+    assert [retry_queues(), retry_queues()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("at", "last_day", "away"),
+    [
+        (datetime(2026, 12, 1, 3, tzinfo=UTC), date(2026, 11, 30), True),
+        (datetime(2026, 12, 1, 6, tzinfo=UTC), date(2026, 11, 30), False),
+        (datetime(2026, 11, 30, 16, tzinfo=UTC), date(2026, 11, 30), True),
+    ],
+)
+def test_leave_ends_with_the_day_of_the_person(tenant, alice, bob, at, last_day, away):
+    with inside(tenant.pk):
+        Tenant.objects.filter(pk=tenant.pk).update(time_zone="America/New_York")
+        Leave.objects.create(user=bob, first_day=last_day, last_day=last_day)
+    rule = make_rule(alice, user_id=bob.pk)
+    with tenant_scope(tenant.pk):
+        read = read_rules([rule])
+        engine = Engine(rules=read, workers=read_workers(at=at, rules=read), known=Known(), credits={}, at=at)
+        assert (engine.why_not(bob.pk, read[0]) == Skip.ON_LEAVE) is away
+
+
+def test_simulator_heeds_the_leave_of_last_month(tenant, alice):
+    away, here = make_reps(tenant, 2)
+    make_rule(alice)
+    now = datetime(2026, 12, 2, 12, tzinfo=UTC)
+    with inside(tenant.pk):
+        Leave.objects.create(user=away, first_day=date(2026, 11, 10), last_day=date(2026, 11, 20))
+    for number in range(4):
+        make_lead(tenant, created_at=datetime(2026, 11, 12 + number, 12, tzinfo=UTC))
+    with tenant_scope(tenant.pk):
+        assert simulate(rules=active_rules(), at=now).would == {here.pk: 4}
 
 
 def test_deleted_and_closed_leads_are_left_alone(tenant, alice, bob):

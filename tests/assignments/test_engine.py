@@ -66,14 +66,13 @@ def test_company_owner_without_one_says_so():
     assert (outcome.user_id, outcome.why.passed) == (None, ((0, Nobody.NO_COMPANY_OWNER, ()),))
 
 
-def test_sticky_prefers_who_had_the_lead_then_the_person_then_the_company():
+def test_sticky_prefers_who_had_the_lead_then_the_person_and_leaves_the_company_to_its_own_rule():
     known = Known(company_owner={"acme": 1}, person_owner={"jane@acme.example": 2})
     one = engine(rule(Method.STICKY, None), known=known)
     assert one.decide(LeadFacts(id=1, company="acme", keys=("jane@acme.example",), earlier=3), [0]).user_id == 3
     assert engine(rule(Method.STICKY, None), known=known).decide(LeadFacts(id=2, keys=("jane@acme.example",)), [0]).user_id == 3
-    assert (
-        engine(rule(Method.STICKY, None), known=Known(company_owner={"acme": 1})).decide(LeadFacts(id=3, company="acme"), [0]).user_id == 1
-    )
+    alone = engine(rule(Method.STICKY, None), known=Known(company_owner={"acme": 1})).decide(LeadFacts(id=3, company="acme"), [0])
+    assert (alone.user_id, alone.why.passed) == (None, ((0, Nobody.NO_EARLIER_OWNER, ()),))
 
 
 def test_territory_the_most_exact_wins():

@@ -152,6 +152,14 @@ def test_rep_sees_their_own_assignments_alone(tenant, alice, bob, api):
         assert ([row["lead_id"] for row in answer["data"]], answer["total"]) == ([mine.pk], 1)
 
 
+def test_own_assignments_come_twenty_at_a_time(tenant, alice, bob, api):
+    for _ in range(21):
+        make_lead(tenant, owner=bob)
+    body = api(bob).get("/api/assignments/user").json()
+    assert (len(body["data"]), body["total"], body["filters"]["limit"]) == (20, 21, 20)
+    assert api(alice).get("/api/assignments/entity").json()["filters"]["limit"] == 50
+
+
 def test_workload_adds_up(tenant, alice, bob, api):
     make_user(tenant, role="support")
     for status in ("new", "won", "lost"):

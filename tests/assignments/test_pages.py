@@ -12,7 +12,7 @@ from crm.operations.models import Operation
 from crm.operations.runner import run
 from crm.tenancy.scope import tenant_scope
 from leads.models import Lead
-from tests.assignments.parts import make_reps, make_rule, owners_of
+from tests.assignments.parts import make_pool, make_reps, make_rule, owners_of
 from tests.factories import acting, inside, make_lead
 
 PAGES = ("", "/queue", "/rules", "/rules/new", "/pools", "/pools/new", "/fairness", "/simulate")
@@ -101,6 +101,21 @@ def test_queue_says_why_and_gives(tenant, alice, bob, pages):
     assert unasked.pk not in owners_of(tenant)
 
 
+def test_queue_puts_leads_of_one_reason_together(tenant, alice, bob, pages):
+    make_rule(alice, conditions={"field": "city", "op": "is", "value": "Rome"}, user_id=bob.pk)
+    now = timezone.now()
+    leads = [make_lead(tenant, created_at=now - timedelta(hours=number)) for number in range(4)]
+    placed(tenant, leads[0], leads[2])
+    answer = pages(alice).get("/assignments/queue")
+    assert [(row["id"], row["heads"]) for row in answer.context["rows"]] == [
+        (leads[0].pk, 2),
+        (leads[2].pk, 0),
+        (leads[1].pk, 2),
+        (leads[3].pk, 0),
+    ]
+    assert text_of(answer).count("No rule matches it.") == 1
+
+
 def test_queue_goes_on_by_cursor(tenant, alice, pages, monkeypatch):
     monkeypatch.setattr("assignments.pages.queue.PAGE_SIZE", 2)
     leads = [make_lead(tenant, created_at=timezone.now() - timedelta(hours=number)) for number in range(3)]
@@ -118,7 +133,7 @@ def test_rules_are_made_ordered_switched_and_deleted(tenant, alice, bob, pages):
     with inside(tenant.pk):
         first, second = AssignmentRule.objects.order_by("position")
     client.post(f"/assignments/rules/{second.pk}/action", {"action": "up"})
-    client.post(f"/assignments/rules/{first.pk}/action", {"action": "switch"})
+    client.post(f"/assignments/rules/{first.pk}/action", {"action": "off"})
     answer = client.get("/assignments/rules")
     assert [(row["rule"].name, row["rule"].is_active, row["target"]) for row in answer.context["rows"]] == [
         ("Second", True, "Bob Baker"),
@@ -210,6 +225,33 @@ def test_fairness_counts_by_rule_and_day(tenant, alice, pages):
         (reps[1].pk, 1, 1, -0.5),
     ]
     assert answer.context["by_day"]["rows"][0]["days"] == [0, 0, 0, 0, 0, 0, 2]
+
+
+def test_fairness_counts_people_of_the_rule_who_got_nothing(tenant, alice, pages):
+    busy, idle, left = make_reps(tenant, 3)
+    rule = make_rule(alice, pool_id=make_pool(alice, busy, idle, left).pk, in_total=2)
+    with inside(tenant.pk):
+        Capacity.objects.create(user=idle, takes_leads=False)
+        type(left).objects.filter(pk=left.pk).update(is_active=False)
+    placed(tenant, *[make_lead(tenant) for _ in range(2)])
+    (entry,) = pages(alice).get("/assignments/fairness").context["ledger"]
+    assert (entry["rule"], entry["spread"]) == (rule, 2)
+    assert [(row["id"], row["number"], row["off"]) for row in entry["people"]] == [(busy.pk, 2, 1.0), (idle.pk, 0, -1.0)]
+
+
+def test_leave_of_many_years_is_refused(tenant, alice, bob, pages):
+    path = f"/assignments/people/{bob.pk}/leave"
+    assert pages(alice).post(path, {"first_day": "0001-01-01", "last_day": "9999-12-31"}).status_code == 422
+    assert pages(alice).post(path, {"first_day": "2027-01-01", "last_day": "2028-12-31"}).status_code == 302
+
+
+def test_bars_without_a_limit_only_compare(tenant, alice, bob, pages):
+    make_lead(tenant, owner=bob)
+    with inside(tenant.pk):
+        Capacity.objects.create(user=alice, in_total=5)
+    text = text_of(pages(alice).get("/assignments"))
+    assert text.count("assign-relative") == 1
+    assert "no limit" in text
 
 
 def test_lead_page_says_why_this_owner(tenant, alice, bob, pages):

@@ -3,8 +3,10 @@
 import pytest
 
 from assignments.models import AssignmentRule, RuleVersion
+from assignments.services.rules import change_rule
 from tests.assignments.parts import make_rule
-from tests.factories import inside, make_team
+from tests.customobjects.parts import make_field
+from tests.factories import acting, inside, make_team
 
 PATH = "/api/settings/assignment-rules"
 
@@ -63,6 +65,45 @@ def test_names_are_unique_and_order_names_all(tenant, alice, api):
     rule = make_rule(alice, "One")
     assert api(alice).post(PATH, {"name": "One"}).json()["error"]["code"] == "NAME_TAKEN"
     assert api(alice).put(PATH, {"rule_ids": [rule.pk, rule.pk]}).status_code == 400
+
+
+def test_conditions_on_a_hidden_field_are_kept_from_the_reader_and_as_they_are(tenant, alice, bob, admin, api, pages):
+    make_field(tenant, "number", label="Rebate", visible_to=["admin"])
+    tree = {"all": [{"field": "cf_rebate", "op": "at_least", "value": 4711}, {"field": "city", "op": "is", "value": "Rome"}]}
+    pk = api(admin).post(PATH, {"name": "Secret", "user_id": bob.pk, "conditions": tree}).json()["data"]["id"]
+    here, client = f"{PATH}/{pk}", api(alice)
+    for answer in (client.get(here), client.get(PATH), client.patch(here, {"per_day": 3})):
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        assert "a field you may not see" in text
+        assert "rebate" not in text
+        assert "4711" not in text
+    shown = client.get(here).json()["data"]
+    assert client.put(here, {"name": "Renamed", "conditions": shown["conditions"]}).status_code == 200
+    refused = client.patch(here, {"conditions": {"field": "city", "op": "is", "value": "Rome"}})
+    assert (refused.status_code, list(refused.json()["error"]["details"])) == (400, ["conditions"])
+    page = pages(alice)
+    page.post(f"/assignments/rules/{pk}/action", {"action": "off"})
+    form = {"name": "By page", "method": "round_robin", "target": f"user:{bob.pk}", "fallback": "next"}
+    assert page.post(f"/assignments/rules/{pk}", form).status_code == 302
+    for path in ("", f"/{pk}", f"/{pk}/conditions"):
+        text = page.get(f"/assignments/rules{path}").content.decode()
+        assert "a field you may not see" in text
+        assert "not there any more" not in text
+        assert "4711" not in text
+    with inside(tenant.pk):
+        rule = AssignmentRule.objects.get()
+        assert (rule.conditions, rule.name, rule.is_active) == (tree, "By page", False)
+    assert api(admin).get(here).json()["data"]["conditions"] == tree
+
+
+def test_a_change_in_part_leaves_what_another_changed_meanwhile(tenant, alice, bob, api, monkeypatch):
+    rule = make_rule(alice, "One", per_day=5)
+    with acting(alice) as by:
+        change_rule(rule_id=rule.pk, changes={"per_day": 7}, by=by)
+        # This reader looked before that.
+        changed = change_rule(rule_id=rule.pk, changes={"is_active": False}, by=by)
+    assert (changed.per_day, changed.is_active, changed.name) == (7, False, "One")
 
 
 def test_reps_have_no_business_here_and_neighbours_see_nothing(alice, bob, mallory, api):

@@ -94,6 +94,7 @@ NO_PAGE = {
     "/leads/exports/{pk}/download": "a file",
     "/assignments/people/{pk}/leave": "takes a post",
     "/assignments/people/{pk}/leave/{leave}/delete": "takes a post",
+    "/assignments/people/{pk}/give": "takes a post",
     "/assignments/queue/{pk}": "takes a post",
     "/assignments/place": "takes a post",
     "/assignments/rules/{pk}/action": "takes a post",

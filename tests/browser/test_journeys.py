@@ -7,6 +7,7 @@ import pytest
 from django.core import mail
 from playwright.sync_api import expect
 
+from activities.models import Activity
 from crm.events.services import deliver_outbox
 from crm.identity.models import User
 from crm.operations import runner
@@ -126,14 +127,13 @@ def test_keyboard_alone_signs_in_finds_and_edits_a_lead(site):
     page.wait_for_url(re.compile(r"/leads/\d+"))
 
     keys.press("n")
-    expect(page.get_by_role("textbox", name="Notes")).to_be_focused()
+    expect(page.get_by_role("textbox", name="What it is about")).to_be_focused()
     keys.type("Called from the keyboard")
-    keys.press("Tab")
-    keys.press("Enter")
-    expect(page.locator(".notes")).to_contain_text("Called from the keyboard")
-    expect(page.get_by_role("textbox", name="Notes")).to_have_count(0)
+    keys.press("Control+Enter")
+    expect(page.locator("#timeline")).to_contain_text("Called from the keyboard")
+    page.wait_for_load_state("load")
     with inside(tenant.pk):
-        assert Lead.objects.get(first_name="Cid").notes == "Called from the keyboard"
+        assert Activity.objects.get(lead__first_name="Cid", activity_type="note").description == "Called from the keyboard"
 
     keys.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()

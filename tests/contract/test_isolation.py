@@ -29,7 +29,21 @@ from tests.customobjects.parts import make_field
 from tests.factories import acting, make_form, make_lead, make_session, make_team, make_user
 from webhooks.models import Source
 
-OWN_APPS = ("crm.", "activities", "assignments", "audit", "customobjects", "notifications", "enrichment", "pipeline", "leads", "duplicates", "scoring", "webhooks", "demo")
+OWN_APPS = (
+    "crm.",
+    "activities",
+    "assignments",
+    "audit",
+    "customobjects",
+    "notifications",
+    "enrichment",
+    "pipeline",
+    "leads",
+    "duplicates",
+    "scoring",
+    "webhooks",
+    "demo",
+)
 
 # Models of the product that belong to no tenant.
 TENANTLESS = {

@@ -1,5 +1,6 @@
 """The pages of leads."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -229,8 +230,14 @@ def test_follow_up_is_put_off_or_done(web, tenant):
     lead = make_lead(tenant, next_follow_up_at=timezone.now())
     web.post(f"/leads/{lead.pk}/follow-up", {"in": "3d"})
     assert timedelta(days=2, hours=23) < stored(lead).next_follow_up_at - timezone.now() <= timedelta(days=3)
-    web.post(f"/leads/{lead.pk}/follow-up", {})
+    put_off = stored(lead).next_follow_up_at
+    answer = web.post(f"/leads/{lead.pk}/follow-up", {}, follow=True)
     assert (stored(lead).next_follow_up_at, stored(lead).last_contact_at is not None) == (None, True)
+    undo = html.unescape(re.findall(rf'"(/leads/{lead.pk}/follow-up\?[^"]+)"', text(answer))[-1])
+    web.post(f"/leads/{lead.pk}/follow-up?was=1&last_contact_at=2001-01-01T09:00:00%2B00:00")
+    assert stored(lead).last_contact_at is not None
+    web.post(undo)
+    assert (stored(lead).next_follow_up_at, stored(lead).last_contact_at) == (put_off, None)
 
 
 # --- adding ---
