@@ -44,7 +44,7 @@ class ActPage(Page):
 
     def act(self, activity: Activity, request: HttpRequest) -> Any:
         """Do it and answer what to say."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} must say what it does.")
 
 
 class DonePage(ActPage):
