@@ -93,7 +93,7 @@ _FOLLOW_LEAD_BEFORE: str = import_module("activities.migrations.0002_follow_ups_
 # How long before the date people are reminded was known by the moment alone.
 _FILL = """
 UPDATE activities_activity
-SET remind_before = round(extract(epoch FROM due_at - coalesce(remind_at, reminded_for)) / 60)
+SET remind_before = greatest(round(extract(epoch FROM due_at - coalesce(remind_at, reminded_for)) / 60), 0)
 WHERE status = 'pending' AND due_at IS NOT NULL AND coalesce(remind_at, reminded_for) IS NOT NULL AND snoozed_until IS NULL;
 """
 
