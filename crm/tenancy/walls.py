@@ -31,6 +31,9 @@ UNPOLICED = {
     "leads.FormKey": "a web form's tenant is found by its key",
     "webhooks.SourceKey": "a source's tenant is found by its key; holds no customer data",
     "webhooks.ArrivalJob": "lets workers find waiting arrivals of all tenants; holds ids",
+    "dialer.VoiceKey": "a telephone company's report is brought to its tenant by it",
+    "dialer.AgentJob": "lets workers find the queues of all tenants that are dialled; holds ids",
+    "dialer.SimulatedStep": "lets workers find due steps of simulated calls of all tenants; holds ids and words",
 }
 
 

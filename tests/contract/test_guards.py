@@ -25,7 +25,7 @@ from tests.contract.walk import all_routes
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = (
-    "crm", "activities", "assignments", "audit", "customobjects", "demo", "duplicates", "enrichment", "leads", "matching", "notifications",
+    "crm", "activities", "assignments", "audit", "customobjects", "demo", "dialer", "duplicates", "enrichment", "leads", "matching", "notifications",
     "pipeline", "scoring", "webhooks",
 )  # fmt: skip
 MOST_LINES, MOST_OF_A_FUNCTION = 600, 60

@@ -33,6 +33,7 @@ OWN_APPS = (
     "crm.",
     "activities",
     "assignments",
+    "dialer",
     "audit",
     "customobjects",
     "notifications",
@@ -57,6 +58,9 @@ UNBOUND = {
     "operations.Claim": "found across tenants",
     "leads.FormKey": "the tenant is found by it",
     "webhooks.SourceKey": "the tenant is found by it",
+    "dialer.VoiceKey": "the tenant is found by it",
+    "dialer.AgentJob": "found across tenants",
+    "dialer.SimulatedStep": "found across tenants",
     "webhooks.ArrivalJob": "workers look across tenants",
 }
 # Keys between rows of a tenant that do not span the tenant.

@@ -1,0 +1,1 @@
+"""The workspace of who calls, and the pages of who steers it."""

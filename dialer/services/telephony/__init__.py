@@ -1,0 +1,1 @@
+"""Who places calls: a simulator, or a telephone company."""
