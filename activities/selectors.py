@@ -159,16 +159,15 @@ def minutes_text(minutes: int | None) -> str:
 # --- today ---
 
 # A person who let more than so many things lie has the latest of them looked at.
-MOST_CANDIDATES = 2000
+MOST_CANDIDATES = 1000
 
 _DUE_TODAY = """
 SELECT a.id, a.lead_id, a.activity_type, a.description, a.priority, a.due_at, lead.priority, lead.score
 FROM (
-    SELECT id FROM activities_activity
+    SELECT id, lead_id, activity_type, description, priority, due_at, snoozed_until FROM activities_activity
     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND status = 'pending' AND due_at < %(before)s
     ORDER BY due_at DESC, id DESC LIMIT %(candidates)s
-) AS due
-JOIN activities_activity AS a ON a.tenant_id = %(tenant)s AND a.id = due.id
+) AS a
 JOIN leads_lead AS lead ON lead.tenant_id = %(tenant)s AND lead.id = a.lead_id
 WHERE (a.snoozed_until IS NULL OR a.snoozed_until <= %(now)s) AND lead.deleted_at IS NULL AND lead.status_id = ANY (%(open)s)
   AND (%(all)s OR lead.owner_id = %(user)s OR lead.owner_id IS NULL OR lead.id = ANY (%(shared)s))

@@ -4,8 +4,11 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F
+
 from activities.enums import ActivityPriority, ActivityStatus, ActivityType
 from activities.models import Activity
+from activities.services.reminders import GRACE
 from crm.bulk import insert_records
 from leads.enums import StatusCategory
 from leads.models import Lead
@@ -65,6 +68,9 @@ def make_activities(*, now: datetime, dice: random.Random) -> int:
     for step in Activity.objects.filter(activity_type=ActivityType.FOLLOW_UP, description="", status=ActivityStatus.PENDING):
         step.description = dice.choice(_FOLLOW_UPS)
         step.save(update_fields=["description"])
+    # What is overdue was told to people before the demo began; only the latest of it is news.
+    late = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__lte=now - GRACE)
+    late.update(overdue_told_for=F("due_at"))
     return len(rows)
 
 

@@ -87,7 +87,7 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
     by = Actor.system(tenant_id=tenant.pk, door=Door.COMMAND, label="demo")
     with tenant_scope(tenant.pk, by=by):
         make_stages(tenant_id=tenant.pk)
-        make_service_levels(now=now, by=by)
+        make_service_levels(now=now, dice=dice, by=by)
         make_assignment_rules(now=now, by=by)
         make_activities(now=now, dice=dice)
 

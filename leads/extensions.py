@@ -56,6 +56,7 @@ for _name in (permissions.ASSIGN, permissions.IMPORT, permissions.EXPORT, permis
     grant(_name, RoleCode.MANAGER)
 grant(permissions.HARD_DELETE)
 grant(permissions.CONFIGURE)
+grant(permissions.SEE_STAGES, RoleCode.MANAGER)
 
 navigation.add("main", NavItem(label=_("Leads"), url="/leads", icon="users", key="g l", capability=permissions.VIEW), order=20)
 navigation.add(
@@ -83,7 +84,7 @@ settings_pages.add(
         url="/settings/statuses",
         icon="workflow",
         group=_("Leads"),
-        capability=permissions.CONFIGURE,
+        capability=permissions.SEE_STAGES,
         description=_("The stages of leads, the moves between them, and what a move asks for"),
     ),
 )

@@ -6,7 +6,7 @@ from leads.models import Lead
 VIEW, ADD, CHANGE, DELETE = "leads.view_lead", "leads.add_lead", "leads.change_lead", "leads.delete_lead"
 SEE_ALL, ASSIGN, IMPORT, EXPORT = "leads.see_all_leads", "leads.assign_lead", "leads.import_leads", "leads.export_leads"
 SKIP_TRANSITIONS, HARD_DELETE = "leads.skip_transitions", "leads.hard_delete_lead"
-CONFIGURE = "leads.change_leadstatus"
+CONFIGURE, SEE_STAGES = "leads.change_leadstatus", "leads.view_leadstatus"
 FORMS = "leads.change_webform"
 
 

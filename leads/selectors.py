@@ -211,8 +211,8 @@ def vocabulary() -> Vocabulary:
 
 
 def next_statuses(status: LeadStatus) -> list[LeadStatus]:
-    """The statuses that the rules allow next."""
-    return list(LeadStatus.objects.filter(ways_in__source=status, is_active=True).order_by("position"))
+    """The statuses that the rules allow next, of those in use, from what was read once."""
+    return [target for target in vocabulary().statuses if is_allowed(status, target)]
 
 
 def is_allowed(source: LeadStatus, target: LeadStatus) -> bool:
@@ -224,14 +224,9 @@ def move_between(source: LeadStatus, target: LeadStatus) -> LeadTransition | Non
     """The allowed move from one status to another; all of them are read once for the work in progress."""
     memo = current_scope().memo
     if "leads.moves" not in memo:
-        memo["leads.moves"] = {(move.source_id, move.target_id): move for move in LeadTransition.objects.all()}
+        memo["leads.moves"] = {(move.source_id, move.target_id): move for move in LeadTransition.objects.order_by()}
     move: LeadTransition | None = memo["leads.moves"].get((source.pk, target.pk))
     return move
-
-
-def moves_from(status: LeadStatus) -> list[LeadStatus]:
-    """The statuses that the rules allow next, of those in use, from what was read once."""
-    return [target for target in vocabulary().statuses if is_allowed(status, target)]
 
 
 _HOP = """

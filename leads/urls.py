@@ -31,6 +31,7 @@ urlpatterns = [
     path("leads/<int:pk>/follow-up", detail.FollowUpPage.as_view(), name="follow-up"),
     path("leads/<int:pk>/delete", detail.DeletePage.as_view(), name="delete"),
     path("leads/<int:pk>/restore", forms.RestorePage.as_view(), name="restore"),
+    path("leads/<int:pk>/fields/status", moving.StatusFieldPage.as_view(), name="field-status"),
     path("leads/<int:pk>/fields/<slug:name>", inline.FieldPage.as_view(), name="field"),
     path("settings/statuses", statuses.StatusesPage.as_view(), name="statuses"),
     path("settings/statuses/new", statuses.StatusPage.as_view(), name="status-new"),

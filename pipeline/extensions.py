@@ -9,9 +9,11 @@ from crm.operations.runner import kind
 from crm.registry import NavItem, Section, SettingsPage, navigation, sections, settings_pages, today_sources
 from crm.rest.routing import route
 from leads.events import LeadsCaptured, LeadsChanged, LeadsDeleted, LeadsMoved, LeadsRestored
+from leads.filters import offer_filter
 from notifications.registry import notification_kind
 from pipeline import permissions, receivers
 from pipeline.api import metrics, sla, stages
+from pipeline.filters import SLA_FILTER
 from pipeline.pages.lead import sla_badges, sla_of
 from pipeline.pages.today import sla_items
 from pipeline.services import escalation, policies
@@ -46,6 +48,7 @@ route("sla/clocks", sla.ClocksView.as_view(), name="sla-clocks")
 route("sla/compliance", sla.ComplianceByPolicyView.as_view(), name="sla-compliance")
 route("leads/{id}/sla/pause", sla.PauseView.as_view(), name="lead-sla-pause")
 route("leads/{id}/sla/resume", sla.ResumeView.as_view(), name="lead-sla-resume")
+offer_filter("sla", SLA_FILTER)
 navigation.add("main", NavItem(label=_("Service levels"), url="/sla", icon="timer", key="g s", capability=permissions.VIEW), order=35)
 settings_pages.add(
     "main",

@@ -9,5 +9,6 @@ urlpatterns = [
     path("settings/sla", policies.PoliciesPage.as_view(), name="policies"),
     path("settings/sla/new", policies.PolicyPage.as_view(), name="policy-new"),
     path("settings/sla/<int:pk>", policies.PolicyPage.as_view(), name="policy"),
+    path("settings/sla/<int:pk>/conditions", policies.PolicyConditionsPage.as_view(), name="policy-conditions"),
     path("settings/sla/<int:pk>/delete", policies.DeletePolicyPage.as_view(), name="policy-delete"),
 ]

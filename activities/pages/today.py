@@ -6,7 +6,7 @@ still to come today, at least 0.5; a meeting within the hour has 6. A new lead t
 hour, 1 on its first day, then 0.5. Other apps add what they know through `today_sources`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.template.backends.utils import csrf_input
 from django.urls import reverse
 from django.utils import timezone
 
-from activities.models import Activity
+from activities.enums import ActivityType
 from activities.permissions import CHANGE
 from activities.selectors import due_today
 from activities.services.mentions import plain_text
@@ -24,7 +24,7 @@ from activities.templatetags.activities import activity_icon
 from crm.actors import Actor
 from crm.registry import TodayItem, today_sources
 from crm.web.pages import Page
-from crm.web.templatetags.ui import due_class, time_ago
+from crm.web.templatetags.ui import due_class, hue, initials, time_ago
 from leads.pages.columns import phone_cell, score_cell
 from leads.permissions import ADD, VIEW
 from leads.selectors import counts_by_status, fresh_leads, name_of, rows_in_order
@@ -52,7 +52,7 @@ def urgency_of_new(*, created_at: datetime, now: datetime) -> float:
 
 def due_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
     """The actor's open activities that are due by the end of the day."""
-    items = []
+    items, done_url, put_off_url = [], address_of("activities:done"), address_of("activities:put-off")
     end = datetime.combine(timezone.localdate(now) + timedelta(days=1), time(), tzinfo=timezone.get_current_timezone())
     for row in due_today(actor, now=now, before=end, most=most):
         urgency = urgency_of(due_at=row.due_at, now=now, is_meeting=row.activity_type == "meeting")
@@ -62,12 +62,12 @@ def due_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
                 lead_id=row.lead_id,
                 kind=row.activity_type,
                 icon=activity_icon(row.activity_type),
-                text=plain_text(row.description)[:140] or str(Activity(activity_type=row.activity_type).get_activity_type_display()),
+                text=plain_text(row.description)[:140] or str(ActivityType(row.activity_type).label),
                 at=row.due_at,
                 tone=due_class(row.due_at),
                 weight=weight(priority=max(row.priority, row.lead_priority), score=row.score, urgency=urgency),
-                done_url=reverse("activities:done", args=[row.id]),
-                put_off_url=reverse("activities:put-off", args=[row.id]),
+                done_url=done_url(row.id),
+                put_off_url=put_off_url(row.id),
             )
         )
     return items
@@ -75,9 +75,9 @@ def due_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
 
 def fresh_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
     """New leads, the actor's own or nobody's, with whom nobody has spoken."""
-    items = []
+    items, follow_up_url = [], address_of("leads:follow-up")
     for row in fresh_leads(actor, since=now - FRESH, most=most):
-        follow_up = reverse("leads:follow-up", args=[row["id"]])
+        follow_up = follow_up_url(row["id"])
         items.append(
             TodayItem(
                 key=f"lead-{row['id']}",
@@ -93,6 +93,12 @@ def fresh_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
             )
         )
     return items
+
+
+def address_of(name: str) -> Callable[[int], str]:
+    """The address of a view for one record after another, looked up once."""
+    before, after = reverse(name, args=[0]).split("/0/")
+    return lambda pk: f"{before}/{pk}/{after}"
 
 
 class TodayPage(Page):
@@ -114,7 +120,7 @@ class TodayPage(Page):
             "rows": self._rows(items[:MOST]),
             "more": len(items) > MOST,
             "number": len(items[:MOST]),
-            "words": [(code, *WORDS[code]) for code in ON_A_ROW],
+            "words": [(code, *map(str, WORDS[code])) for code in ON_A_ROW],
             "token": csrf_input(request),
             "can_change": self.actor.can(CHANGE),
         }
@@ -135,12 +141,14 @@ class TodayPage(Page):
             {
                 "item": item,
                 "lead": lead,
+                "hue": str(hue(lead["id"])),
+                "initials": initials(name),
                 "href": f"{base}{lead['id']}",
-                "name": name_of(lead),
+                "name": name,
                 "phone": phone_cell(lead),
                 "score": score_cell(lead),
                 "when": time_ago(item.at, "short"),
             }
             for item in items
-            if (lead := leads.get(item.lead_id))
+            if (lead := leads.get(item.lead_id)) and (name := name_of(lead))
         ]

@@ -90,6 +90,13 @@ class RuleForm(forms.Form):
         ]
         self.fields["fallback_user"].choices = [("", "—"), *people]  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        """Territories count for the method that goes by them; others do not show what is wrong with them."""
+        data = super().clean() or {}
+        if data.get("method") != Method.TERRITORY and self.errors.pop("territories", None):
+            data["territories"] = []
+        return data
+
     def wanted(self, before: AssignmentRule | None) -> RuleSettings:
         data = self.cleaned_data
         kind, _colon, pk = data["target"].partition(":")

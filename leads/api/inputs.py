@@ -95,6 +95,14 @@ class LeadFields(InputSerializer):
         return named_for_services(self.validated_data)
 
 
+_OWN_NAMES = (
+    ("next_follow_up", "next_follow_up_at"),
+    ("last_contact", "last_contact_at"),
+    ("reason", "move_note"),
+    ("next_action_required", "next_action"),
+)
+
+
 def named_for_services(given: Mapping[str, Any]) -> dict[str, Any]:
     """Validated fields under the names that the services use."""
     values = dict(given)
@@ -104,7 +112,7 @@ def named_for_services(given: Mapping[str, Any]) -> dict[str, Any]:
         values.setdefault("assigned_to", values.pop("assigned_user_id"))
     if "assigned_to" in values:
         values["owner_id"] = values.pop("assigned_to")
-    for public, own in (("next_follow_up", "next_follow_up_at"), ("last_contact", "last_contact_at")):
+    for public, own in _OWN_NAMES:
         if public in values:
             values[own] = values.pop(public)
     values.update(values.pop("address", None) or {})
@@ -129,6 +137,12 @@ class LeadUpdate(LeadFields):
     """PUT and PATCH /leads/{id}: a partial update."""
 
     last_contact = serializers.DateTimeField(required=False, allow_null=True)
+    reason = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=500, help_text="Why the status changes; kept in the stage history"
+    )
+    next_action_required = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=255, help_text="What is to be done in the new status"
+    )
 
 
 def flag(params: Any, name: str, *, default: bool) -> bool:

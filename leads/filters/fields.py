@@ -80,8 +80,20 @@ def _grade(word: str) -> str:
     return letter
 
 
+_OFFERED: dict[str, Filter] = {}
+
+
+def offer_filter(name: str, rule: Filter) -> None:
+    """Add a filter of what a higher app knows of leads, from its `extensions.py`; the menu over the list shows it."""
+    _OFFERED[name] = rule
+
+
+def offered_filters() -> Mapping[str, Filter]:
+    return _OFFERED
+
+
 class LeadFilters(FilterSet):
-    """Every filter of S0-01 and S1-04, under both documents' names, and those of custom fields.
+    """Every filter of S0-01 and S1-04, under both documents' names, those that higher apps offer, and those of custom fields.
 
     `seen_by` makes it those of an actor; by itself it knows the custom fields that everybody may see.
     """
@@ -136,7 +148,7 @@ class LeadFilters(FilterSet):
 
     @classmethod
     def all_filters(cls) -> Mapping[str, Filter]:
-        return CustomFilters(cls.filters, cls.actor)
+        return CustomFilters({**cls.filters, **_OFFERED}, cls.actor)
 
     @classmethod
     def condition_fields(cls) -> Mapping[str, ConditionField]:

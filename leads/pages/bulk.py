@@ -24,7 +24,7 @@ from crm.operations.models import Operation
 from crm.web.pages import UNPROCESSABLE, Page, add_refusal
 from customobjects.pages.inputs import form_field
 from customobjects.selectors import may_edit, visible_definitions
-from leads.enums import COMPANY_SIZES, Priority
+from leads.enums import COMPANY_SIZES, Priority, StatusCategory
 from leads.permissions import ASSIGN, CHANGE, DELETE, EXPORT, HARD_DELETE, SKIP_TRANSITIONS
 from leads.selectors import vocabulary
 from leads.services.bulk import Selection, bulk_delete, bulk_edit, count_selected, preview_edit
@@ -49,10 +49,21 @@ def selection_of(data: QueryDict) -> Selection:
         raise InvalidInput({"ids": [str(error)]}) from None
 
 
+def _is_loss(word: str) -> bool:
+    found = vocabulary().find(word)
+    return found is not None and found[0].category == StatusCategory.LOST
+
+
 class BulkEditForm(forms.Form):
     """What the leads are to hold. What is left empty stays as it is on each."""
 
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False)
+    reason = forms.CharField(
+        label=gettext_lazy("Why the status changes"),
+        required=False,
+        max_length=500,
+        help_text=gettext_lazy("The stage history keeps it."),
+    )
     owner = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
     priority = forms.ChoiceField(label=gettext_lazy("Priority"), required=False)
     next_follow_up = forms.DateField(
@@ -100,6 +111,10 @@ class BulkEditForm(forms.Form):
     def updates(self) -> dict[str, Any]:
         data = self.cleaned_data
         updates: dict[str, Any] = {name: data[name] for name in ("status", "lead_source", "industry", "company_size") if data[name]}
+        if data["status"] and data["reason"]:
+            # Where the status means a loss it is the lead's own, too.
+            updates["move_note"] = data["reason"]
+            updates |= {"lost_reason": data["reason"][:100]} if _is_loss(data["status"]) else {}
         if data["owner"]:
             updates["owner_id"] = None if data["owner"] == _NOBODY else int(data["owner"])
         if data["priority"]:

@@ -13,7 +13,7 @@ from crm.filters import CONDITIONS, Filter
 from crm.operations.selectors import operations_visible_to
 from customobjects.enums import FieldKind
 from customobjects.selectors import visible_definitions
-from leads.filters import LeadFilters
+from leads.filters import LeadFilters, offered_filters
 from leads.selectors import distinct_values_of
 from leads.services.drafts import RECORDS
 
@@ -50,7 +50,9 @@ class Controls:
     def menu(self) -> list[tuple[Any, list[dict[str, Any]]]]:
         """The groups of the filter menu with their inputs."""
         self._in_use = distinct_values_of(_IN_USE)
-        groups = [(title, [self._control(name) for name in names]) for title, names in _IN_MENU]
+        (sales, first), *others = _IN_MENU
+        menu = ((sales, (*first, *offered_filters())), *others)
+        groups = [(title, [self._control(name) for name in names]) for title, names in menu]
         own = [self._control(item.name + ending) for item in visible_definitions(RECORDS, self.actor) for ending in _OF_KIND[item.kind]]
         return [*groups, (_("Custom fields"), own)] if own else groups
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.selectors import Change, history_of
+from audit.selectors import tracked_models
 from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.normal import international
@@ -28,7 +28,7 @@ from leads.pages.groups import GROUPINGS, beside_in_groups
 from leads.pages.listing import follow_up_choices
 from leads.pages.timeline import LOST_REASONS, drawn, timeline_of
 from leads.permissions import CHANGE, DELETE, VIEW
-from leads.selectors import arrivals_of, moves_from, vocabulary
+from leads.selectors import arrivals_of, next_statuses, vocabulary
 from leads.services.bin import delete_lead
 from leads.services.drafts import RECORDS
 from leads.services.editing import edit_lead, find_lead
@@ -47,13 +47,12 @@ class LeadPage(Page):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
-        changes = history_of(lead)
         words = vocabulary().statuses
         return self.show(
             {
                 "lead": lead,
                 "phone_shown": international(lead.phone),
-                "stages": _stages(lead, changes, words),
+                "stages": _stages(lead, words),
                 **timeline_of(request, lead, by=self.actor),
                 "lost_reason": dict(LOST_REASONS).get(lead.lost_reason, lead.lost_reason),
                 "places": _places(lead, self.actor),
@@ -110,10 +109,10 @@ def _details(lead: Lead, actor: Actor) -> list[dict[str, Any]]:
     ]
 
 
-def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> list[dict[str, Any]]:
+def _stages(lead: Lead, words: Iterable[LeadStatus]) -> list[dict[str, Any]]:
     """The stage bar: open statuses in order, with the time spent, then won and lost."""
-    spent, current = _time_spent(lead, changes)
-    allowed = {status.pk for status in moves_from(lead.status)}
+    spent, current = _time_spent(lead)
+    allowed = {status.pk for status in next_statuses(lead.status)}
     stages = []
     passed = lead.status.category == StatusCategory.WON
     for status in words:
@@ -132,20 +131,26 @@ def _stages(lead: Lead, changes: list[Change], words: Iterable[LeadStatus]) -> l
                 "status": status,
                 "state": f"is-current{closed}" if is_current else "is-done" if before and status.category == StatusCategory.OPEN else "",
                 "is_current": is_current,
-                "spent": current if is_current else spent.get(status.label),
+                "spent": current if is_current else spent.get(status.pk),
                 "allowed": status.pk in allowed,
             }
         )
     return stages
 
 
-def _time_spent(lead: Lead, changes: list[Change]) -> tuple[dict[str, timedelta], timedelta]:
-    moves = [(change.at, step.old) for change in reversed(changes) for step in change.fields if step.name == "status"]
-    spent: dict[str, timedelta] = {}
+def _time_spent(lead: Lead) -> tuple[dict[int, timedelta], timedelta]:
+    """How long a lead was in each status before, by its history, and how long it is in the one it has."""
+    spent: dict[int, timedelta] = {}
     since = lead.created_at
-    for at, old in moves:
-        spent[old] = spent.get(old, timedelta()) + max(at - since, timedelta())
-        since = at
+    rows = list(
+        tracked_models()[Lead]._default_manager.filter(pgh_obj_id=lead.pk).order_by("pgh_id").values_list("status_id", "pgh_created_at")
+    )
+    # A row of history holds what was before its moment; what it came to is in the row after it, or in the lead.
+    following = [*(status_id for status_id, _at in rows[1:]), lead.status_id]
+    for (old, at), new in zip(rows, following, strict=False):
+        if old != new:
+            spent[old] = spent.get(old, timedelta()) + max(at - since, timedelta())
+            since = at
     return spent, max(timezone.now() - lead.status_changed_at, timedelta())
 
 

@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -16,11 +17,11 @@ from crm.web.pages import UNPROCESSABLE, Page, safe_next
 from leads.enums import StatusCategory
 from leads.errors import RequiredForMove
 from leads.models import Lead, LeadStatus
-from leads.pages.inline import InlineForm
+from leads.pages.inline import FieldPage, InlineForm
 from leads.pages.timeline import LOST_REASONS
 from leads.permissions import CHANGE
-from leads.selectors import vocabulary
-from leads.services.editing import edit_lead, find_lead
+from leads.selectors import move_between, vocabulary
+from leads.services.editing import edit_lead, find_lead, missing_for_move
 
 REASON, NEXT = "reason", "next_action"
 # Fields whose form bears another name than the API.
@@ -44,7 +45,7 @@ class Asked:
 
     def __init__(self, request: HttpRequest, lead: Lead, target: LeadStatus, names: list[str], actor: Actor) -> None:
         data = request.POST if request.POST.get("asked") else None
-        self.names = names
+        self.lead, self.target, self.names = lead, target, names
         self.forms: list[forms.Form] = [
             ReasonForm(data, target=target)
             if name == REASON
@@ -54,6 +55,11 @@ class Asked:
         for form in self.forms:
             for name, field in form.fields.items():
                 field.required = name != NEXT
+
+    def context(self, back: str) -> dict[str, Any]:
+        """What the form shows; `back` is where to go on to."""
+        fields = [field for form in self.forms for field in form]
+        return {"lead": self.lead, "target": self.target, "fields": fields, "asked": ",".join(self.names), "next": back}
 
     @property
     def is_answered(self) -> bool:
@@ -111,13 +117,7 @@ class MovePage(Page):
     def ask(self, lead: Lead, target: LeadStatus, names: list[str], asked: Asked | None = None) -> HttpResponseBase:
         """The form for what is needed, answered 422 so that nobody takes the move for done."""
         asked = asked or Asked(self.request, lead, target, names, self.actor)
-        context = {
-            "lead": lead,
-            "target": target,
-            "fields": [field for form in asked.forms for field in form],
-            "asked": ",".join(names),
-            "next": safe_next(self.request, default=reverse("leads:detail", args=[lead.pk])),
-        }
+        context = asked.context(safe_next(self.request, default=reverse("leads:detail", args=[lead.pk])))
         part = "dialog" if self.request.htmx else ""  # type: ignore[attr-defined]
         return self.show(context, part=part, status=UNPROCESSABLE)
 
@@ -132,3 +132,34 @@ class MovePage(Page):
                         form.add_error(name, text)
             return self.ask(lead, target, names, asked)
         return self.refused(refusal)
+
+
+def needed_for(lead: Lead, target: LeadStatus) -> list[str]:
+    """What a move asks for that the lead does not hold; of a loss one says why in any case."""
+    move = move_between(lead.status, target) if target.pk != lead.status_id else None
+    if move is None:
+        return []
+    names = missing_for_move(lead=lead, move=move, noted=False)
+    return list(dict.fromkeys([*names, *([REASON] if target.category == StatusCategory.LOST else [])]))
+
+
+class StatusFieldPage(FieldPage):
+    """The status in place, in a list or on the lead's page. Where the move needs more, a dialog asks for it, or without scripts a page."""
+
+    def get(self, request: HttpRequest, pk: int, name: str = "status") -> HttpResponseBase:
+        return super().get(request, pk, name)
+
+    def post(self, request: HttpRequest, pk: int, name: str = "status") -> HttpResponseBase:
+        lead = find_lead(lead_id=pk, by=self.actor)
+        found = vocabulary().find(request.POST.get("status", "")[:60])
+        names = needed_for(lead, found[0]) if found and self.actor.can(CHANGE) else []
+        if found is None or not names:
+            return super().post(request, pk, name)
+        in_place = bool(request.htmx)  # type: ignore[attr-defined]
+        back = (request.htmx.current_url_abs_path if in_place else "") or reverse("leads:detail", args=[pk])  # type: ignore[attr-defined]
+        context = {"actor": self.actor, **Asked(request, lead, found[0], names, self.actor).context(back)}
+        template = f"{MovePage.template}#dialog" if in_place else MovePage.template
+        answer = TemplateResponse(request, template, context, status=UNPROCESSABLE)
+        if in_place:
+            answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#move-holder", "innerHTML"
+        return answer

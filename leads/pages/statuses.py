@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from crm.web.settings_pages import SettingsFormPage, SettingsFrame
 from leads.enums import StatusCategory
 from leads.models import LeadStatus, LeadTransition
-from leads.permissions import CONFIGURE
+from leads.permissions import CONFIGURE, SEE_STAGES
 from leads.selectors import counts_by_status
 from leads.services.moves import (
     StatusSettings,
@@ -87,9 +87,12 @@ def _line(move: LeadTransition, places: dict[int, tuple[int, int]]) -> dict[str,
 
 
 class StatusesPage(SettingsFrame):
-    """The statuses, the picture, and a matrix of boxes to tick: from the row's status to the column's."""
+    """The statuses, the picture, and a matrix of boxes to tick: from the row's status to the column's.
 
-    capability = CONFIGURE
+    Who may not change them reads them.
+    """
+
+    capability = SEE_STAGES
     template = "leads/statuses.html"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
@@ -114,6 +117,7 @@ class StatusesPage(SettingsFrame):
                     for source in active
                 ],
                 "active": active,
+                "can_configure": self.actor.can(CONFIGURE),
                 "asking": [
                     {"move": move, "asks": [names.get(name, name) for name in move.required_fields]}
                     for move in sorted(moves, key=lambda move: (move.source.position, move.target.position))
@@ -123,6 +127,7 @@ class StatusesPage(SettingsFrame):
         )
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
+        self.actor.require(CONFIGURE)
         active = {status.pk: status for status in LeadStatus.objects.filter(is_active=True)}
         pairs = {
             (int(source), int(target))

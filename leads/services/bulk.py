@@ -30,11 +30,13 @@ from leads.selectors import is_allowed, leads_visible_to, lock_leads, move_betwe
 from leads.services.bin import delete_leads, purge_leads, restore_leads
 from leads.services.changes import LeadChanges
 from leads.services.drafts import RECORDS
-from leads.services.editing import apply_fields, blank_condition, column_of
+from leads.services.editing import apply_fields, blank_condition, column_of, note_of
 
 EDIT, DELETE_KIND, PURGE, RESTORE = "leads.bulk_edit", "leads.bulk_delete", "leads.bulk_purge", "leads.bulk_restore"
 CHUNK_LEADS = 1000
 MOST_IDS = 100_000
+# Said of a move, not held by a lead.
+_SAID = ("move_note", "next_action")
 _LIKE_ONE = ("email", "phone", "name", "first_name", "last_name")
 
 
@@ -125,7 +127,7 @@ def preview_edit(*, selection: Selection, updates: Mapping[str, Any], skip_rules
                 reason = _("%(from)s may not become %(to)s") % {"from": source.label if source else "?", "to": target[0].label}
                 reasons[reason] = reasons.get(reason, 0) + giveable
             elif not skip_rules and source is not None and giveable:
-                lacking = _lacking(move_between(source, target[0]), updates, noted=bool(target[1] or updates.get("lost_reason")))
+                lacking = _lacking(move_between(source, target[0]), updates, noted=bool(target[1] or note_of(updates)))
                 short = branch.order_by().filter(may_give & lacking, status_id=status_id).count() if lacking is not None else 0
                 if short:
                     reason = _("Something is missing for %(to)s") % {"to": target[0].label}
@@ -176,7 +178,7 @@ def _normalised(updates: Mapping[str, Any], selection: Selection, *, by: Actor) 
         raise InvalidInput({"updates": ["Name at least one field to change."]})
     wrong = {name: ["This is one lead's own; it cannot be given to many."] for name in _LIKE_ONE if name in updates}
     blank = Lead(tenant_id=by.tenant_id, status=vocabulary().starting)
-    tried = {name: value for name, value in updates.items() if name not in ("owner_id", "status")}
+    tried = {name: value for name, value in updates.items() if name not in ("owner_id", "status", *_SAID)}
     if by.can(ASSIGN) and "owner_id" in updates:
         tried["owner_id"] = updates["owner_id"]
     apply_fields(lead=blank, data=tried, by=by)
@@ -228,7 +230,7 @@ def _same(updates: Mapping[str, Any]) -> Q:
     condition = Q()
     for name, value in updates.items():
         match name:
-            case "status" | "lost_reason" | "skip_rules":
+            case "status" | "lost_reason" | "skip_rules" | "move_note" | "next_action":
                 continue
             case "add_tags":
                 condition &= Q(_Tagged(value, "@>"))
@@ -319,7 +321,12 @@ def edit_chunk(operation: Operation, actor: Actor) -> Chunk:
         else:
             chunk.skipped += 1
             chunk.skipped_rows.append(SkippedRow(row=number, message="The lead holds all of this already.", record_id=pk))
-    changes.write(rescore=operation.params["rescore"])
+    changes.write(
+        rescore=operation.params["rescore"],
+        note=note_of(updates),
+        next_action=updates.get("next_action") or "",
+        rules_skipped=updates["skip_rules"],
+    )
     return chunk
 
 

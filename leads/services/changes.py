@@ -1,6 +1,6 @@
 """Changes to many loaded leads: tried on each by itself, then written, counted and told together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils import timezone
@@ -45,8 +45,8 @@ class LeadChanges:
             self._before.setdefault(lead.pk, columns)
         return True
 
-    def write(self, *, rescore: bool = True) -> None:
-        """One update for all, and one event for each kind of change."""
+    def write(self, *, rescore: bool = True, note: str = "", next_action: str = "", rules_skipped: bool = False) -> None:
+        """One update for all, and one event for each kind of change. `note` and `next_action` are kept with moves to another status."""
         leads = list(self.changed.values())
         if not leads:
             return
@@ -63,9 +63,9 @@ class LeadChanges:
         update_records(leads, [*names, *(COMPUTED if rescore else ()), "updated_at"])
         if "tags" in names:
             remember_tags({tag for lead in leads for tag in lead.tags})
-        self._tell(leads, names)
+        self._tell(leads, names, {"note": note, "next_action": next_action, "rules_skipped": rules_skipped})
 
-    def _tell(self, leads: list[Lead], names: list[str]) -> None:
+    def _tell(self, leads: list[Lead], names: list[str], said: Mapping[str, Any]) -> None:
         given: dict[int | None, list[int]] = {}
         moved: dict[tuple[int, int], list[int]] = {}
         for lead in leads:
@@ -75,7 +75,7 @@ class LeadChanges:
             if lead.owner_id != before["owner_id"]:
                 given.setdefault(lead.owner_id, []).append(lead.pk)
         for (source, target), ids in moved.items():
-            publish(LeadsMoved(lead_ids=tuple(ids), from_status=source, to_status=target))
+            publish(LeadsMoved(lead_ids=tuple(ids), from_status=source, to_status=target, **said))
         for owner_id, ids in given.items():
             publish(LeadsAssigned(lead_ids=tuple(ids), owner_id=owner_id))
         publish(LeadsChanged(lead_ids=tuple(lead.pk for lead in leads), fields=tuple(public_name(name) for name in names)))

@@ -58,8 +58,8 @@ def find_lead(*, lead_id: int, with_deleted: bool = False, lock: bool = False, b
 def edit_lead(*, lead_id: int, data: dict[str, Any], by: Actor) -> Edited:
     """Change the fields given, in one transaction: rules of statuses and ownership included, score kept right.
 
-    `data` uses the lead's own names; `name` is split, `status` is a word, `owner_id` a user or None. `move_note` and `next_action` are
-    kept with a move to another status. A field that is equal already is not a change. Raises InvalidInput by field, InvalidTransition, Forbidden.
+    `data` uses the lead's own names; `name` is split, `status` is a word, `owner_id` a user or None. `move_note`, or else the reason of
+    a loss, and `next_action` are kept with a move to another status. A field that is equal already is not a change. Raises InvalidInput by field, InvalidTransition, Forbidden.
     """
     by.require(CHANGE)
     with transaction.atomic():
@@ -115,7 +115,7 @@ def apply_fields(*, lead: Lead, data: dict[str, Any], by: Actor) -> None:
         set_owner(lead=lead, owner_id=data["owner_id"], by=by)
     if data.get("status"):
         reason = data.get("lost_reason", "")
-        noted = bool(reason or data.get("move_note"))
+        noted = bool(note_of(data))
         set_status(lead=lead, word=data["status"], reason=reason, noted=noted, skip_rules=bool(data.get("skip_rules")), by=by)
 
 
@@ -242,6 +242,11 @@ def status_out(status: LeadStatus) -> dict[str, Any]:
     return {"id": status.number, "name": status.code, "description": status.description}
 
 
+def note_of(data: Mapping[str, Any]) -> str:
+    """Why a lead is moved, in so far as a change says it."""
+    return str(data.get("move_note") or data.get("lost_reason") or "")
+
+
 def _tell(lead: Lead, before: dict[str, Any], changed: list[str], data: Mapping[str, Any]) -> None:
     if "status_id" in changed:
         publish(
@@ -249,7 +254,8 @@ def _tell(lead: Lead, before: dict[str, Any], changed: list[str], data: Mapping[
                 lead_ids=(lead.pk,),
                 from_status=before["status_id"],
                 to_status=lead.status_id,
-                note=data.get("move_note") or "",
+                rules_skipped=bool(data.get("skip_rules")),
+                note=note_of(data),
                 next_action=data.get("next_action") or "",
             )
         )

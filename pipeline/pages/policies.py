@@ -1,25 +1,28 @@
 """Settings: service levels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from crm.conditions import describe
-from crm.filters import split_words
+from crm.conditions import ConditionField, describe
+from crm.errors import InvalidInput
 from crm.identity.selectors import active_users
+from crm.web.condition_builder import Builder, Group
+from crm.web.pages import UNPROCESSABLE
 from crm.web.settings_pages import SettingsFormPage, SettingsFrame
-from leads.enums import Priority
 from leads.filters import LeadFilters
 from leads.models import LeadStatus
-from leads.selectors import distinct_values
 from pipeline.enums import SlaHours, SlaKind, StepAction
 from pipeline.models import SlaPolicy
 from pipeline.permissions import CONFIGURE_SLA
-from pipeline.services.policies import MOST_MINUTES, PolicySettings, delete_policy, find_policy, save_policy
+from pipeline.services.policies import MOST_MINUTES, PolicySettings, delete_policy, find_policy, save_policy, set_conditions
 
 STEP_ROWS = 4
 _UNITS = (("1", _("minutes")), ("60", _("hours")), ("1440", _("days of 24 working hours")))
@@ -27,7 +30,7 @@ _WHEN = (("-1", _("before it is due")), ("1", _("after it is due")))
 
 
 class PolicyForm(forms.Form):
-    """A service level. Conditions that the form cannot show are kept as they are and said in words."""
+    """A service level but for its conditions, which have a form of their own."""
 
     name = forms.CharField(label=_("Name"), max_length=80)
     kind = forms.ChoiceField(label=_("What is measured"), choices=SlaKind.choices)
@@ -36,12 +39,6 @@ class PolicyForm(forms.Form):
     unit = forms.TypedChoiceField(label=_("Unit"), choices=_UNITS, coerce=int, initial="1")
     hours = forms.ChoiceField(label=_("Which time counts"), choices=SlaHours.choices)
     due_soon_share = forms.IntegerField(label=_("Due soon after so many percent"), min_value=1, max_value=100, initial=75)
-    priority = forms.MultipleChoiceField(
-        label=_("Only of priority"), required=False, choices=[(item.name.lower(), item.label) for item in Priority],
-        widget=forms.CheckboxSelectMultiple,
-    )  # fmt: skip
-    lead_source = forms.MultipleChoiceField(label=_("Only from these sources"), required=False, widget=forms.CheckboxSelectMultiple)
-    tags = forms.CharField(label=_("Only with one of these tags"), required=False, max_length=500, help_text=_("Separated by commas"))
     position = forms.IntegerField(
         label=_("Order"), required=False, min_value=0, max_value=32767, help_text=_("Of each kind the first that fits a lead counts.")
     )
@@ -49,28 +46,17 @@ class PolicyForm(forms.Form):
 
     def __init__(self, *args: Any, policy: SlaPolicy | None, **kwargs: Any) -> None:
         self.policy = policy
-        simple = _simple(policy.conditions) if policy else {}
-        self.kept = policy.conditions if policy and simple is None else None
-        kwargs.setdefault("initial", _initial(policy, simple or {}) if policy else {})
+        kwargs.setdefault("initial", _initial(policy) if policy else {})
         super().__init__(*args, **kwargs)
         self.fields["status"].choices = [  # type: ignore[attr-defined]
             ("", _("Any open stage")), *((str(status.number), status.label) for status in LeadStatus.objects.filter(is_active=True)),
         ]  # fmt: skip
-        self.fields["lead_source"].choices = [(value, value) for value in distinct_values("lead_source", most=30)]  # type: ignore[attr-defined]
         people = [("", "–"), *((str(user.pk), user.full_name) for user in active_users())]
-        if self.kept is not None:
-            for name in ("priority", "lead_source", "tags"):
-                del self.fields[name]
         for row in range(STEP_ROWS):
             self.fields[f"step{row}_minutes"] = forms.IntegerField(label=_("Minutes"), required=False, min_value=0, max_value=MOST_MINUTES)
             self.fields[f"step{row}_when"] = forms.ChoiceField(label=_("When"), choices=_WHEN, required=False, initial="1")
             self.fields[f"step{row}_action"] = forms.ChoiceField(label=_("Do"), choices=[("", "–"), *StepAction.choices], required=False)
             self.fields[f"step{row}_user"] = forms.ChoiceField(label=_("Who"), choices=people, required=False)
-
-    @property
-    def said(self) -> str:
-        """Conditions kept as they are, in words."""
-        return describe(self.kept, LeadFilters.condition_fields()) if self.kept else ""
 
     @property
     def step_rows(self) -> list[list[forms.BoundField]]:
@@ -95,40 +81,14 @@ class PolicyForm(forms.Form):
             target_minutes=min(data["target"] * data["unit"], MOST_MINUTES + 1),
             hours=data["hours"],
             due_soon_share=data["due_soon_share"],
-            conditions=self.kept if self.kept is not None else _tree(data),
+            conditions=self.policy.conditions if self.policy else None,
             steps=steps,
             position=data["position"],
             is_active=data["is_active"],
         )
 
 
-def _tree(data: dict[str, Any]) -> dict[str, Any] | None:
-    leaves: list[dict[str, Any]] = [
-        {"field": name, "op": "is", "value": data[name]} for name in ("priority", "lead_source") if data.get(name)
-    ]  # fmt: skip
-    tags = split_words(data.get("tags") or "")
-    if tags:
-        leaves.append({"field": "tags", "op": "has_any", "value": tags})
-    return {"all": leaves} if leaves else None
-
-
-def _simple(tree: Any) -> dict[str, Any] | None:
-    """The values of the form's own conditions; None where the tree says more."""
-    if not tree:
-        return {}
-    if set(tree) != {"all"}:
-        return None
-    found: dict[str, Any] = {}
-    for leaf in tree["all"]:
-        name, operator, value = leaf.get("field"), leaf.get("op", "is"), leaf.get("value")
-        fits = (name in ("priority", "lead_source") and operator == "is") or (name == "tags" and operator == "has_any")
-        if not fits or name in found or not isinstance(value, list):
-            return None
-        found[name] = value
-    return found
-
-
-def _initial(policy: SlaPolicy, simple: dict[str, Any]) -> dict[str, Any]:
+def _initial(policy: SlaPolicy) -> dict[str, Any]:
     unit = next(size for size in (1440, 60, 1) if policy.target_minutes % size == 0)
     initial = {
         "name": policy.name,
@@ -140,8 +100,6 @@ def _initial(policy: SlaPolicy, simple: dict[str, Any]) -> dict[str, Any]:
         "due_soon_share": policy.due_soon_share,
         "position": policy.position,
         "is_active": policy.is_active,
-        **simple,
-        "tags": ", ".join(simple.get("tags", [])),
     }
     for row, step in enumerate(policy.steps[:STEP_ROWS]):
         initial |= {
@@ -153,6 +111,16 @@ def _initial(policy: SlaPolicy, simple: dict[str, Any]) -> dict[str, Any]:
     return initial
 
 
+def conditions_said(policy: SlaPolicy, fields: Mapping[str, ConditionField]) -> str:
+    """For which leads a policy is, in words; nothing where it is for all."""
+    if not policy.conditions:
+        return ""
+    try:
+        return describe(policy.conditions, fields)
+    except (KeyError, TypeError):
+        return gettext("by a field you may not see, or that is there no more")
+
+
 class PoliciesPage(SettingsFrame):
     """The service levels in their order."""
 
@@ -160,9 +128,9 @@ class PoliciesPage(SettingsFrame):
     template = "pipeline/policies.html"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        fields = LeadFilters.condition_fields()
+        fields = LeadFilters.seen_by(self.actor).condition_fields()
         policies = [
-            {"policy": policy, "said": describe(policy.conditions, fields) if policy.conditions else ""}
+            {"policy": policy, "said": conditions_said(policy, fields)}
             for policy in SlaPolicy.objects.select_related("status").order_by("position", "pk")
         ]
         return self.show({"policies": policies})
@@ -182,12 +150,61 @@ class PolicyPage(SettingsFormPage):
         return {"policy": self.policy}
 
     def context(self, form: forms.Form) -> dict[str, Any]:
-        return {"form": form, "policy": self.policy}
+        fields = LeadFilters.seen_by(self.actor).condition_fields()
+        return {"form": form, "policy": self.policy, "said": conditions_said(self.policy, fields) if self.policy else ""}
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         assert isinstance(form, PolicyForm)
         save_policy(policy=self.policy, wanted=form.settings(), by=self.actor)
         return redirect("pipeline:policies")
+
+
+class PolicyConditionsPage(SettingsFrame):
+    """Which leads a service level is for, put together as the advanced filter of the list is."""
+
+    capability = CONFIGURE_SLA
+    template = "pipeline/policy_conditions.html"
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        policy, fields = find_policy(pk), LeadFilters.seen_by(self.actor).condition_fields()
+        builder, problem = Builder(fields=fields), ""
+        if policy.conditions:
+            try:
+                found = Builder.of(policy.conditions, fields)
+                problem = "" if found else gettext("These conditions are too deep for this form: %s") % describe(policy.conditions, fields)
+                builder = found or builder
+            except KeyError:
+                problem = gettext("Its conditions name a field that is not there for you. What you save here takes their place.")
+        return self.show(self.parts(policy, builder, problem))
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        policy, problem = find_policy(pk), ""
+        builder = Builder.posted(request.POST, LeadFilters.seen_by(self.actor).condition_fields())
+        if request.POST.get("do") == "apply":
+            try:
+                set_conditions(policy=policy, conditions=builder.tree(), by=self.actor)
+            except InvalidInput as refusal:
+                problem = refusal.message
+            else:
+                messages.success(request, gettext("Saved. The clocks of all leads are being worked out anew."))
+                target = reverse("pipeline:policy", args=[pk])
+                return HttpResponse(headers={"HX-Redirect": target}) if request.htmx else redirect(target)  # type: ignore[attr-defined]
+        part = "builder" if request.htmx else ""  # type: ignore[attr-defined]
+        return self.show(self.parts(policy, builder, problem), part=part, status=UNPROCESSABLE if problem and not part else 200)
+
+    def parts(self, policy: SlaPolicy, builder: Builder, problem: str) -> dict[str, Any]:
+        if not builder.groups:
+            builder.groups.append(Group(rows=[builder.blank()]))
+        return {
+            "policy": policy,
+            "groups": builder.shown(),
+            "match": builder.match,
+            "query": "",
+            "problem": problem,
+            "builder_url": reverse("pipeline:policy-conditions", args=[policy.pk]),
+            "back": reverse("pipeline:policy", args=[policy.pk]),
+            "apply_label": gettext("Save"),
+        }
 
 
 class DeletePolicyPage(SettingsFrame):

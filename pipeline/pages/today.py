@@ -24,16 +24,18 @@ def urgency_of(*, due_at: datetime, now: datetime) -> float:
 
 def sla_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
     """The clocks of the actor's own leads that are due soon, within a day, and those breached last."""
-    clocks = SlaClock.objects.select_related("policy", "lead").defer("lead__search")
-    due = clocks.filter(
+    due = SlaClock.objects.filter(
         owner_id=actor.user_id, lead__owner_id=actor.user_id, lead__deleted_at=None, ended_at=None, paused_at=None,
         due_at__lte=now + AHEAD, state__in=[SlaState.DUE_SOON, SlaState.BREACHED],
     )  # fmt: skip
     # Once a lead was spoken with, its clock ends in a moment.
     due = due.exclude(kind=SlaKind.FIRST_RESPONSE, lead__last_contact_at__gte=F("lead__created_at"))
     items = []
-    for clock in due.order_by("-due_at", "-pk")[:most]:
-        assert clock.due_at is not None
+    follow_up, _pk, done = reverse("leads:follow-up", args=[0]).rpartition("0")
+    told = due.order_by("-due_at", "-pk").values_list(
+        "lead_id", "kind", "due_at", "policy__name", "lead__priority", "lead__score", named=True
+    )
+    for clock in told[:most]:
         late = clock.due_at <= now
         items.append(
             TodayItem(
@@ -41,11 +43,11 @@ def sla_items(actor: Actor, now: datetime, most: int) -> Sequence[TodayItem]:
                 lead_id=clock.lead_id,
                 kind="sla",
                 icon="timer",
-                text=(_("%s breached") if late else _("%s is due soon")) % clock.policy.name,
+                text=(_("%s breached") if late else _("%s is due soon")) % clock.policy__name,
                 at=clock.due_at,
                 tone=due_class(clock.due_at),
-                weight=clock.lead.priority * (50 + clock.lead.score) / 100 * urgency_of(due_at=clock.due_at, now=now),
-                done_url=reverse("leads:follow-up", args=[clock.lead_id]) if clock.kind == SlaKind.FIRST_RESPONSE else "",
+                weight=clock.lead__priority * (50 + clock.lead__score) / 100 * urgency_of(due_at=clock.due_at, now=now),
+                done_url=f"{follow_up}{clock.lead_id}{done}" if clock.kind == SlaKind.FIRST_RESPONSE else "",
                 done_value="contacted",
             )
         )

@@ -83,6 +83,17 @@ def save_policy(*, policy: SlaPolicy | None, wanted: PolicySettings, recompute: 
     return policy
 
 
+def set_conditions(*, policy: SlaPolicy, conditions: Mapping[str, Any] | None, by: Actor) -> SlaPolicy:
+    """Say anew which leads a policy is for, None for all, and have the clocks worked out. Raises InvalidInput."""
+    by.require(CONFIGURE_SLA)
+    if conditions:
+        read_conditions(conditions, LeadFilters.seen_by(by).condition_fields())
+    policy.conditions = dict(conditions) if conditions else None
+    policy.save(update_fields=["conditions"])
+    recompute_clocks(by=by)
+    return policy
+
+
 def delete_policy(*, policy: SlaPolicy, by: Actor) -> None:
     """Delete a policy with its clocks. Leads it was for may fall under another."""
     by.require(CONFIGURE_SLA)

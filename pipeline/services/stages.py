@@ -102,9 +102,15 @@ def _checked(changes: Mapping[str, str]) -> dict[str, str]:
 
 def note_down(*, event: LeadsMoved) -> None:
     """Write what came with a move into the stays that it began, which the database has opened by now."""
+    said: dict[str, Any] = {}
     if event.note or event.next_action:
-        stays = LeadStage.objects.filter(lead_id__in=event.lead_ids, exited_at=None)
-        stays.update(notes=event.note[:MOST_NOTES], next_action_required=event.next_action[:MOST_ACTION])
+        said = {"notes": event.note[:MOST_NOTES], "next_action_required": event.next_action[:MOST_ACTION]}
+    if event.rules_skipped:
+        said["rules_skipped"] = True
+    if said:
+        # By the time it is read, a lead may be on its way again.
+        stays = LeadStage.objects.filter(lead_id__in=event.lead_ids, exited_at=None, status_id=event.to_status)
+        stays.update(**said)
 
 
 def qualify_lead(*, lead_id: int, notes: str = "", next_action: str = "", by: Actor) -> Moved:

@@ -21,6 +21,12 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (saved && (document.activeElement === document.body || !document.activeElement)) event.target.focus({ preventScroll: true });
 });
 
+/* Where more is asked for, in a dialog, the value stands as it was until that is answered. */
+document.addEventListener("htmx:afterSwap", (event) => {
+  const form = event.detail.requestConfig?.elt;
+  if (form?.matches?.("form.inline-form") && form.isConnected && event.detail.xhr?.getResponseHeader("HX-Retarget")) restore(form, { focus: false });
+});
+
 function restore(form, { focus = true } = {}) {
   const cell = form.parentElement;
   const html = before.get(cell);

@@ -288,3 +288,12 @@ def test_queue_asks_the_rules_again(tenant, alice, bob, pages):
     answer = pages(alice).post("/assignments/place", {"queue": "1"})
     assert answer.url == "/assignments/queue"
     assert owners_of(tenant) == {lead.pk: bob.pk}
+
+
+def test_territories_of_another_method_are_neither_shown_nor_in_the_way(tenant, alice, bob, pages):
+    wrong = {**RULE, "target": f"user:{bob.pk}", "territories": "US: nobody@x.example"}
+    assert pages(alice).post("/assignments/rules/new", wrong).status_code == 302
+    with inside(tenant.pk):
+        assert AssignmentRule.objects.get().territories == []
+    form = text_of(pages(alice).get("/assignments/rules/new"))
+    assert ('class="if-territory"' in form, 'class="unless-territory"' in form, 'class="if-user"' in form) == (True, True, True)

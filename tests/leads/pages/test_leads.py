@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads.models import Lead, LeadShare
+from leads.models import Lead, LeadShare, LeadTransition
 from tests.factories import acting, inside, make_form, make_lead, make_user
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -312,3 +312,31 @@ def test_source_is_made_signed_rotated_and_deleted(pages, admin, tenant):
     assert web.post("/settings/sources/new", {"name": "Site", "lead_source": "W", "hourly_limit": "10"}).status_code == 422
     web.post(f"{url}/action", {"action": "delete"})
     assert not FormKey.objects.exists()
+
+
+def test_a_status_chosen_in_place_asks_in_a_dialog_for_what_the_move_needs(web, tenant):
+    with inside(tenant.pk):
+        LeadTransition.objects.filter(source__code="new", target__code="qualified").update(required_fields=["company"], needs_reason=True)
+    lead = make_lead(tenant)
+    url = f"/leads/{lead.pk}/fields/status"
+    asked = web.post(url, {"status": "qualified"}, **HTMX, HTTP_HX_CURRENT_URL="http://testserver/leads?sort=name")
+    assert (asked.status_code, asked.headers["HX-Retarget"]) == (422, "#move-holder")
+    shown = text(asked)
+    assert 'id="move-dialog"' in shown
+    assert 'name="asked" value="company,reason"' in shown
+    assert 'name="next" value="/leads?sort=name"' in shown
+    with inside(tenant.pk):
+        assert Lead.objects.get(pk=lead.pk).status.code == "new"
+    # Without scripts it is a page of its own.
+    page = web.post(url, {"status": "qualified"})
+    assert (page.status_code, 'id="move-form"' in text(page), "<html" in text(page)) == (422, True, True)
+
+
+def test_a_loss_chosen_in_place_is_asked_for_its_reason_and_other_moves_go_through(web, tenant):
+    lead = make_lead(tenant)
+    url = f"/leads/{lead.pk}/fields/status"
+    assert 'name="asked" value="reason"' in text(web.post(url, {"status": "lost"}, **HTMX))
+    saved = web.post(url, {"status": "qualified"}, **HTMX)
+    assert (saved.status_code, "Qualified" in text(saved)) == (200, True)
+    assert "form" in text(web.get(url, **HTMX))
+    assert "Select a valid choice" in text(web.post(url, {"status": "nonsense"}, **HTMX))

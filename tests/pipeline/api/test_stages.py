@@ -168,3 +168,26 @@ def test_history_asks_the_same_number_of_queries_however_long(client, tenant, le
             Lead.objects.filter(pk=lead.pk).update(status_id=_status(tenant, code), status_changed_at=AT)
     with django_assert_max_num_queries(14):
         assert len(client.get(f"/api/stages/lead/{lead.pk}/history").json()["data"]) == leads + 1
+
+
+def test_a_change_of_the_lead_gives_the_reason_its_move_needs_and_keeps_it(client, tenant):
+    with inside(tenant.pk):
+        LeadTransition.objects.filter(source__code="new", target__code="qualified").update(needs_reason=True)
+    lead = make_lead(tenant)
+    refused = client.put(f"/api/leads/{lead.pk}", {"status": "qualified"})
+    assert refused.status_code in (400, 409, 422)
+    body = {"status": "qualified", "reason": "Budget approved", "next_action_required": "Send the offer"}
+    assert client.put(f"/api/leads/{lead.pk}", body).status_code == 200
+    with inside(tenant.pk):
+        stage = LeadStage.objects.get(lead=lead, exited_at=None)
+    assert (stage.notes, stage.next_action_required) == ("Budget approved", "Send the offer")
+
+
+def test_a_bulk_update_keeps_its_reason_in_each_stay(client, tenant):
+    leads = [make_lead(tenant), make_lead(tenant)]
+    updates = {"status": "qualified", "reason": "Called at the fair"}
+    answer = client.put("/api/leads/bulk/update", {"lead_ids": [lead.pk for lead in leads], "updates": updates})
+    assert answer.status_code in (200, 202), answer.content
+    with inside(tenant.pk):
+        notes = list(LeadStage.objects.filter(lead__in=leads, exited_at=None).values_list("notes", flat=True))
+    assert notes == ["Called at the fair"] * 2

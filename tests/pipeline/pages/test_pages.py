@@ -16,7 +16,7 @@ from tests.factories import acting, inside, make_lead, make_user
 AT = datetime(2024, 6, 12, 10, tzinfo=UTC)
 FORM = {
     "name": "Answer", "kind": "first_response", "status": "", "target": "2", "unit": "60", "hours": "always", "due_soon_share": "75",
-    "priority": ["high", "critical"], "tags": "vip, big", "is_active": "on", "position": "",
+    "is_active": "on", "position": "",
     "step0_minutes": "15", "step0_when": "-1", "step0_action": "notify_manager", "step0_user": "",
 }  # fmt: skip
 
@@ -43,16 +43,9 @@ def test_a_policy_is_made_on_its_page_and_shown_again(client, tenant):
     with tenant_scope(tenant.pk):
         policy = SlaPolicy.objects.get()
     assert policy.target_minutes == 120
-    assert policy.conditions == {
-        "all": [
-            {"field": "priority", "op": "is", "value": ["high", "critical"]},
-            {"field": "tags", "op": "has_any", "value": ["vip", "big"]},
-        ]
-    }
+    assert policy.conditions is None
     assert policy.steps == [{"minutes": -15, "action": "notify_manager", "user": None}]
-    assert "Priority is High, Critical and Tags has any of vip, big" in client.get("/settings/sla").content.decode()
-    shown = client.get(f"/settings/sla/{policy.pk}").content.decode()
-    assert 'value="vip, big"' in shown
+    assert 'value="Answer"' in client.get(f"/settings/sla/{policy.pk}").content.decode()
     client.post(f"/settings/sla/{policy.pk}", {**FORM, "name": "Soon"})
     with tenant_scope(tenant.pk):
         policy.refresh_from_db()
@@ -214,3 +207,93 @@ def test_today_shows_own_clocks_that_are_due_and_not_yet_answered(client, tenant
     ]
     assert [(item.lead_id, item.text) for item in late] == [(leads[0].pk, "Answer breached")]
     assert soon[0].weight == 2 * late[0].weight
+
+
+def open_stay(tenant, lead) -> LeadStage:
+    with inside(tenant.pk):
+        return LeadStage.objects.select_related("status").get(lead=lead, exited_at=None)
+
+
+def test_the_reason_of_a_loss_stands_in_the_stay_too(client, tenant):
+    lead = make_lead(tenant)
+    client.post(f"/leads/{lead.pk}/move", {"status": "lost", "reason": "no_budget", "asked": "reason"})
+    stage = open_stay(tenant, lead)
+    assert (stage.status.code, stage.notes) == ("lost", "no_budget")
+
+
+def test_many_moved_at_once_keep_why_and_that_the_rules_were_passed(client, tenant):
+    leads = [make_lead(tenant), make_lead(tenant, status="contacted")]
+    form = {
+        "ids": [lead.pk for lead in leads],
+        "step": "run",
+        "status": "negotiation",
+        "reason": "They signed a letter",
+        "skip_rules": "on",
+    }
+    client.post("/leads/bulk/edit", form)
+    stays = [open_stay(tenant, lead) for lead in leads]
+    assert [(stay.status.code, stay.notes, stay.rules_skipped) for stay in stays] == [("negotiation", "They signed a letter", True)] * 2
+
+
+CONDITIONS = {
+    "match": "all", "g0-match": "all", "g0-0-field": "priority", "g0-0-op": "is", "g0-0-chosen": ["high", "critical"],
+    "g0-1-field": "tags", "g0-1-op": "has_any", "g0-1-value": "vip, big",
+}  # fmt: skip
+
+
+def test_which_leads_a_policy_is_for_is_put_together_and_kept_by_its_own_form(client, tenant):
+    policy = make_policy(tenant)
+    url = f"/settings/sla/{policy.pk}/conditions"
+    assert 'name="g0-0-field"' in client.get(url).content.decode()
+    more = client.post(url, {**CONDITIONS, "do": "add-0"}).content.decode()
+    assert 'name="g0-2-field"' in more
+    assert client.post(url, {**CONDITIONS, "do": "apply"}).headers["Location"] == f"/settings/sla/{policy.pk}"
+    with tenant_scope(tenant.pk):
+        policy.refresh_from_db()
+    wanted = [
+        {"field": "priority", "op": "is", "value": ["high", "critical"]},
+        {"field": "tags", "op": "has_any", "value": ["vip", "big"]},
+    ]
+    assert policy.conditions == {"all": wanted}
+    said = "Priority is High, Critical and Tags has any of vip, big"
+    assert said in client.get("/settings/sla").content.decode()
+    assert said in client.get(f"/settings/sla/{policy.pk}").content.decode()
+    client.post(f"/settings/sla/{policy.pk}", FORM)
+    with tenant_scope(tenant.pk):
+        policy.refresh_from_db()
+    assert policy.conditions == {"all": wanted}
+
+
+def test_wrong_conditions_are_told_and_the_policy_keeps_its_own(client, tenant):
+    policy = make_policy(tenant, conditions={"field": "priority", "op": "is", "value": ["high"]})
+    url = f"/settings/sla/{policy.pk}/conditions"
+    wrong = {"match": "all", "g0-match": "all", "g0-0-field": "score", "g0-0-op": "above", "g0-0-value": "much", "do": "apply"}
+    assert client.post(url, wrong).status_code == 422
+    assert client.post(url, wrong, HTTP_HX_REQUEST="true").status_code == 200
+    with tenant_scope(tenant.pk):
+        policy.refresh_from_db()
+    assert policy.conditions == {"field": "priority", "op": "is", "value": ["high"]}
+    deep = {"all": [{"not": {"field": "priority", "op": "is", "value": ["high"]}}]}
+    with tenant_scope(tenant.pk):
+        SlaPolicy.objects.update(conditions=deep)
+    assert "too deep for this form" in client.get(url).content.decode()
+    assert client.post(url, {"do": "apply"}).status_code == 302
+    with tenant_scope(tenant.pk):
+        policy.refresh_from_db()
+    assert policy.conditions is None
+
+
+def test_only_who_sets_service_levels_opens_their_conditions(tenant, pages):
+    policy = make_policy(tenant)
+    assert pages(make_user(tenant, role="sales_rep")).get(f"/settings/sla/{policy.pk}/conditions").status_code == 403
+
+
+def test_a_manager_reads_the_stages_and_an_administrator_changes_them(client, pages, tenant):
+    shown = client.get("/settings/statuses").content.decode()
+    assert "Administrators change the stages" in shown
+    assert ("Save the moves" in shown, "/settings/statuses/1" in shown) == (False, False)
+    assert client.post("/settings/statuses", {"moves": []}).status_code == 403
+    with inside(tenant.pk):
+        assert LeadTransition.objects.exists()
+    assert "Save the moves" in pages(make_user(tenant, role="admin")).get("/settings/statuses").content.decode()
+    assert pages(make_user(tenant, role="sales_rep")).get("/settings/statuses").status_code == 403
