@@ -38,6 +38,11 @@ class NoSuchCall(NotFound):
         super().__init__("Call not found")
 
 
+class NoSuchImport(NotFound):
+    def __init__(self) -> None:
+        super().__init__("Import not found")
+
+
 class MayNotCall(DomainError):
     """The number may not be called now; `details` name the reason, and when it may where that is known."""
 

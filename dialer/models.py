@@ -8,8 +8,10 @@ from datetime import time
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid6 import uuid7
@@ -192,7 +194,8 @@ class DoNotCall(TenantOwned):
 
 @track(
     exclude=(
-        "next_at", "is_immediate", "held_by", "attempts_count", "tried_hours", "last_result", "last_called_at", "waits_for", "updated_at"
+        "next_at", "is_immediate", "held_by", "attempts_count", "tried_hours", "last_result", "last_called_at", "waits_for", "updated_at",
+        "callback_activity_id", "search",
     )
 )  # fmt: skip
 class QueueEntry(TenantOwned):
@@ -218,6 +221,8 @@ class QueueEntry(TenantOwned):
     waits_for = models.CharField(max_length=14, choices=WaitReason, blank=True, editable=False)
     held_by = models.CharField(max_length=60, blank=True, editable=False)
     callback_for = TenantForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("callback for"))
+    # The pending activity that the agreed callback is on its person's list.
+    callback_activity_id = models.BigIntegerField(null=True, editable=False)
     attempts_count = models.PositiveSmallIntegerField(_("attempts"), default=0)
     # Hours of the day, in the zone of who is called, at which it was tried.
     tried_hours = ArrayField(models.PositiveSmallIntegerField(), default=list, blank=True, editable=False)
@@ -231,6 +236,10 @@ class QueueEntry(TenantOwned):
     created_at = models.DateTimeField(_("queued"), default=timezone.now)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Words of the name, and the number in every way in which it may be asked for.
+    search = models.GeneratedField(
+        expression=Func("first_name", "phone", function="dialer_search_vector"), output_field=SearchVectorField(), db_persist=True
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -249,6 +258,7 @@ class QueueEntry(TenantOwned):
             models.Index(fields=["tenant", "lead"], name="dialer_entry_lead"),
             models.Index(fields=["tenant", "phone"], name="dialer_entry_phone"),
             models.Index(fields=["tenant", "operation_id", "id"], name="dialer_entry_operation", condition=Q(operation_id__isnull=False)),
+            GinIndex(fields=["tenant", "search"], name="dialer_entry_search", condition=Q(deleted_at=None), fastupdate=False),
         ]
 
     def __str__(self) -> str:
@@ -357,6 +367,9 @@ class Call(TenantOwned):
     summary = models.TextField(_("summary"), blank=True)
     notes = models.TextField(_("notes"), blank=True)
     created_at = models.DateTimeField(_("called"), default=timezone.now)
+    search = models.GeneratedField(
+        expression=Func("lead_name", "phone", function="dialer_search_vector"), output_field=SearchVectorField(), db_persist=True
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -381,7 +394,10 @@ class Call(TenantOwned):
             models.Index(fields=["tenant", "agent"], name="dialer_call_live_agent", condition=_LIVE_CALL),
             models.Index(fields=["tenant", "session"], name="dialer_call_live_session", condition=_LIVE_CALL),
             models.Index(fields=["tenant", "user"], name="dialer_call_unsaid", condition=Q(awaits_outcome=True)),
+            models.Index(fields=["tenant", "created_at"], name="dialer_call_recorded", condition=~Q(recording="")),
             models.Index(fields=["tenant", "held_until"], name="dialer_call_held", condition=Q(held_until__isnull=False)),
+            # Of calls that count: those that are over and were placed.
+            GinIndex(fields=["tenant", "search"], name="dialer_call_search", condition=~Q(outcome=""), fastupdate=False),
         ]
 
     def __str__(self) -> str:
@@ -447,6 +463,25 @@ class SimulatedStep(models.Model):
         return f"{self.status} of call {self.call_id}"
 
 
+class RecordingJob(models.Model):
+    """A recording that the telephone company holds and we do not have yet. Held by moving `due_at` ahead.
+
+    Unpoliced: workers look across tenants; ids only, never an address: what is fetched is the company's own, from the address we know it by.
+    """
+
+    tenant = models.ForeignKey("tenancy.Tenant", models.CASCADE, related_name="+", db_index=False)
+    call_id = models.BigIntegerField(unique=True)
+    recording_id = models.CharField(max_length=64)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at", "id"], name="dialer_recording_due")]
+
+    def __str__(self) -> str:
+        return f"recording of call {self.call_id}"
+
+
 class CallCount(TenantOwned):
     """A ledger of calls that are over, by day of the tenant's zone: the sum of `calls` over the matching rows.
 
@@ -464,7 +499,28 @@ class CallCount(TenantOwned):
     class Meta:
         indexes = [
             models.Index(fields=["tenant", "day"], include=["agent_id", "user_id", "result", "calls", "seconds"], name="dialer_count_day"),
+            models.Index(fields=["tenant", "user_id", "day"], include=["agent_id", "result", "calls", "seconds"], name="dialer_count_user"),
             models.Index(fields=["tenant", "day", "id"], name="dialer_count_new", condition=Q(is_folded=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.calls}"
+
+
+class AgentCount(TenantOwned):
+    """The same whoever called: a few rows a day, so that the figures of years are summed at once."""
+
+    day = models.DateField()
+    agent_id = models.BigIntegerField(null=True)
+    result = models.CharField(max_length=14, choices=CallResult)
+    calls = models.BigIntegerField()
+    seconds = models.BigIntegerField()
+    is_folded = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "day"], include=["agent_id", "result", "calls", "seconds"], name="dialer_agents_day"),
+            models.Index(fields=["tenant", "day", "id"], name="dialer_agents_new", condition=Q(is_folded=False)),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,268 @@
+"""Hand calls to the telephone company, outside any transaction, and note what became of them.
+
+A worker may die between the claim and the order, or between the order and its note. `held_until` is when somebody else asks the company.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection, transaction
+
+from crm.actors import Actor
+from crm.events import nudge
+from crm.events.bus import publish
+from crm.tenancy.models import Tenant
+from crm.tenancy.scope import current_tenant_id, tenant_scope
+from dialer.enums import LIVE, CallResult, CallStatus, ProviderName, SessionState
+from dialer.events import CallStarted
+from dialer.models import Call, CallingAgent, DialerSettings, DialSession
+from dialer.services.progress import note_progress
+from dialer.services.settings import provider_of, settings_now
+from dialer.services.settling import UNSAID, lock_call, settle_call
+from dialer.services.telephony.base import Order, Placement, Provider, ProviderTrouble
+
+log = structlog.get_logger(__name__)
+PLACE = "dialer.place_waiting"
+# Longer than placing a batch may take: a claimed call that was not placed by then is asked for at the company.
+LEASE = timedelta(seconds=60)
+# A worker that comes to an order so late leaves it: another may have asked for it meanwhile.
+_TOO_LATE = LEASE.total_seconds() / 2
+# After which a call that rings, or goes on, is asked for: its reports may have been lost.
+RING_GRACE, TALK_GRACE = timedelta(seconds=60), timedelta(minutes=15)
+# A person's call that waited for a worker so long is not made any more.
+_STALE = timedelta(seconds=60)
+AT_ONCE = 500
+DEFAULT_RING = 25
+# Stands for the id of a person's own call until the company has given one.
+_CALLING = "calling"
+
+
+def order_for(call: Call, agent: CallingAgent | None, settings: DialerSettings) -> Order:
+    """A call as the company is told of it."""
+    return Order(
+        call_id=call.pk,
+        public_id=str(call.public_id),
+        phone=call.phone,
+        caller_id=call.caller_id,
+        attempt=call.attempt,
+        ring_seconds=agent.ring_seconds if agent else DEFAULT_RING,
+        detect_machines=agent.detect_machines if agent else False,
+        record=settings.record_calls,
+        for_person=call.user_id is not None,
+        created_at=call.created_at,
+    )
+
+
+def place_calls(*, tenant_id: int, calls: Sequence[Call], now: datetime, by: Actor) -> int:
+    """Place claimed calls and note it. Answers how many were placed. Stands in no transaction, but for the simulator's calls."""
+    if not calls:
+        return 0
+    started = time.monotonic()
+    with tenant_scope(tenant_id, by=by):
+        settings = settings_now()
+        provider = provider_of(settings)
+        agents = CallingAgent.objects.in_bulk({call.agent_id for call in calls if call.agent_id is not None})
+    orders = [order_for(call, agents.get(call.agent_id or 0), settings) for call in calls]
+    placed = 0
+    # Each order of an outside company is noted before the next is given.
+    size = AT_ONCE if provider.joins_transaction else 1
+    for start in range(0, len(orders), size):
+        some = orders[start : start + size]
+        late = time.monotonic() - started > _TOO_LATE
+        placements = [Placement(not_placed=True, trouble="The worker was too slow.")] * len(some) if late else provider.place(some, now=now)
+        with tenant_scope(tenant_id, by=by):
+            placed += note_placements(some, placements, now=now, by=by)
+    return placed
+
+
+def note_placements(orders: Sequence[Order], placements: Sequence[Placement], *, now: datetime, by: Actor) -> int:
+    """Write down what became of orders, in the open tenant."""
+    both = list(zip(orders, placements, strict=True))
+    taken = [(order, placement) for order, placement in both if placement.provider_call_id]
+    if taken:
+        started = _note_placed(taken, now)
+        for call_id, lead_id, user_id in started:
+            publish(CallStarted(call_id=call_id, lead_id=lead_id, user_id=user_id))
+    for order, placement in both:
+        if placement.provider_call_id:
+            continue
+        log.warning("call_not_placed", call=order.call_id, trouble=placement.refused or placement.trouble)
+        Call.objects.filter(pk=order.call_id).update(error=(placement.refused or placement.trouble)[:300])
+        if placement.refused or placement.not_placed:
+            _settle_unplaced(order.call_id, CallResult.FAILED if placement.refused else CallResult.NOT_PLACED, now=now, by=by)
+    return len(taken)
+
+
+def _note_placed(taken: Sequence[tuple[Order, Placement]], now: datetime) -> list[tuple[int, int | None, int | None]]:
+    """One statement for all. Who was reported of before its order was noted keeps what was reported."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE dialer_call AS c SET provider_call_id = v.known_as, placed_at = %(now)s,
+                held_until = CASE WHEN c.ended_at IS NULL THEN %(now)s + make_interval(secs => v.rings + %(grace)s) END
+            FROM unnest(%(ids)s::bigint[], %(known)s::varchar[], %(rings)s::integer[]) AS v (id, known_as, rings)
+            WHERE c.tenant_id = %(tenant)s AND c.id = v.id AND c.placed_at IS NULL AND c.provider_call_id IN ('', v.known_as)
+            RETURNING c.id, c.lead_id, c.user_id
+            """,
+            {
+                "now": now,
+                "grace": RING_GRACE.total_seconds(),
+                "ids": [order.call_id for order, _ in taken],
+                "known": [placement.provider_call_id for _, placement in taken],
+                "rings": [order.ring_seconds for order, _ in taken],
+                "tenant": current_tenant_id(),
+            },
+        )
+        return cursor.fetchall()
+
+
+def _settle_unplaced(call_id: int, result: CallResult, *, now: datetime, by: Actor) -> None:
+    locked = lock_call(call_id, with_lead=True)
+    if locked is not None and locked.call.status == CallStatus.QUEUED:
+        settle_call(locked=locked, result=result, now=now, by=by)
+
+
+# --- calls that people asked for ---
+
+
+def place_soon(call: Call, *, now: datetime, by: Actor) -> None:
+    """Have a call placed that was made in a request: at once where it joins the transaction, else by a worker after commit."""
+    settings = settings_now()
+    provider = provider_of(settings)
+    if provider.joins_transaction:
+        agent = CallingAgent.objects.filter(pk=call.agent_id).first() if call.agent_id else None
+        order = order_for(call, agent, settings)
+        note_placements([order], provider.place([order], now=now), now=now, by=by)
+    else:
+        place_later()
+
+
+def place_later() -> None:
+    """Have a worker place what waits, after commit."""
+    transaction.on_commit(lambda: nudge.once(PLACE))
+
+
+def place_waiting(*, now: datetime) -> int:
+    """Place what people asked for and nobody has taken, in every tenant. Safe in any number of workers at once."""
+    nudge.starting(PLACE)
+    done = 0
+    for tenant_id in Tenant.objects.filter(is_active=True).values_list("pk", flat=True):
+        by = Actor.system(tenant_id=tenant_id, label="Dialer")
+        try:
+            with tenant_scope(tenant_id, by=by):
+                waiting = Call.objects.filter(status__in=LIVE, placed_at=None, held_until=None, provider_call_id="")
+                calls = list(waiting.order_by("pk").select_for_update(of=("self",), skip_locked=True)[:AT_ONCE])
+                for call in calls:
+                    call.held_until = now + LEASE
+                Call.objects.filter(pk__in=[call.pk for call in calls]).update(held_until=now + LEASE)
+            fresh = [call for call in calls if now - call.created_at <= _STALE]
+            with tenant_scope(tenant_id, by=by):
+                for call in calls:
+                    if call not in fresh:
+                        _settle_unplaced(call.pk, CallResult.NOT_PLACED, now=now, by=by)
+            done += place_calls(tenant_id=tenant_id, calls=fresh, now=now, by=by)
+            call_legs(tenant_id=tenant_id, now=now)
+        except Exception:
+            # One tenant's trouble is not the next one's.
+            log.exception("calls_not_placed", tenant=tenant_id)
+    return done
+
+
+# --- what nobody heard of any more ---
+
+
+def return_leases(*, now: datetime) -> int:
+    """Ask the company for calls whose worker, or whose reports, went missing, in every tenant. Answers how many were asked for."""
+    asked = 0
+    for tenant_id in Tenant.objects.filter(is_active=True).values_list("pk", flat=True):
+        try:
+            asked += return_leases_of(tenant_id=tenant_id, now=now)
+        except Exception:
+            log.exception("leases_not_returned", tenant=tenant_id)
+    return asked
+
+
+def return_leases_of(*, tenant_id: int, now: datetime) -> int:
+    """The same for one tenant."""
+    by = Actor.system(tenant_id=tenant_id, label="Dialer")
+    with tenant_scope(tenant_id, by=by):
+        lost = Call.objects.filter(held_until__lte=now, status__in=LIVE)
+        calls = list(lost.order_by("held_until", "pk").select_for_update(of=("self",), skip_locked=True)[:AT_ONCE])
+        Call.objects.filter(pk__in=[call.pk for call in calls]).update(held_until=now + LEASE)
+        settings = settings_now()
+        provider = provider_of(settings) if calls else None
+        agents = CallingAgent.objects.in_bulk({call.agent_id for call in calls if call.agent_id is not None})
+    for call in calls:
+        assert provider is not None
+        _resolve(call, order_for(call, agents.get(call.agent_id or 0), settings), provider, now=now, by=by)
+    _settle_unsaid(tenant_id, now=now, by=by)
+    return len(calls)
+
+
+def _resolve(call: Call, order: Order, provider: Provider, *, now: datetime, by: Actor) -> None:
+    try:
+        found = provider.find(order, provider_call_id=call.provider_call_id, now=now)
+    except ProviderTrouble as trouble:
+        log.warning("call_not_found_out", call=call.pk, trouble=str(trouble))
+        return
+    with tenant_scope(call.tenant_id, by=by):
+        if found is not None:
+            if not call.placed_at and found.provider_call_id:
+                note_placements([order], [Placement(provider_call_id=found.provider_call_id)], now=now, by=by)
+            note_progress(call_id=call.pk, progress=found, now=now, by=by)
+            Call.objects.filter(pk=call.pk, status=CallStatus.IN_PROGRESS).update(held_until=now + TALK_GRACE)
+            return
+        locked = lock_call(call.pk, with_lead=True)
+        # What was reported while we asked is newer than the answer.
+        if locked is None or not locked.call.is_live or locked.call.status != call.status:
+            return
+        placed = bool(call.placed_at or call.provider_call_id)
+        locked.call.error = "The telephone company knows no such call."
+        settle_call(locked=locked, result=CallResult.FAILED if placed else CallResult.NOT_PLACED, now=now, by=by)
+
+
+def _settle_unsaid(tenant_id: int, *, now: datetime, by: Actor) -> None:
+    """A conversation of which nobody said in a day what came of it took place."""
+    with tenant_scope(tenant_id, by=by):
+        unsaid = Call.objects.filter(awaits_outcome=True, ended_at__lte=now - UNSAID).order_by("pk").values_list("pk", flat=True)
+        for call_id in list(unsaid[:AT_ONCE]):
+            locked = lock_call(call_id, with_lead=True)
+            if locked is not None and locked.call.awaits_outcome:
+                settle_call(locked=locked, result=CallResult.COMPLETED, now=now, by=by)
+
+
+# --- people's own lines ---
+
+
+def call_legs(*, tenant_id: int, now: datetime) -> int:
+    """Call the own phones of those who began a session into their lines, where the company needs that."""
+    called = 0
+    by = Actor.system(tenant_id=tenant_id, label="Dialer")
+    with tenant_scope(tenant_id, by=by):
+        settings = settings_now()
+        if settings.provider == ProviderName.SIMULATOR:
+            return 0
+        provider = provider_of(settings)
+        waiting = (
+            DialSession.objects.filter(ended_at=None, own_call_id="")
+            .exclude(own_phone="")
+            .exclude(state=SessionState.PAUSED)
+            .select_related("agent")
+        )
+        sessions = list(waiting.select_for_update(of=("self",), skip_locked=True)[:AT_ONCE])
+        # Taken before it is called: nobody's phone rings twice.
+        DialSession.objects.filter(pk__in=[session.pk for session in sessions]).update(own_call_id=_CALLING)
+    for session in sessions:
+        try:
+            known_as = provider.place_leg(
+                session=str(session.public_id), phone=session.own_phone, caller_id=session.agent.caller_id or settings.caller_id, now=now
+            )
+        except ProviderTrouble as trouble:
+            log.warning("own_phone_not_called", session=session.pk, trouble=str(trouble))
+            known_as = ""
+        with tenant_scope(tenant_id, by=by):
+            DialSession.objects.filter(pk=session.pk, own_call_id=_CALLING).update(own_call_id=known_as or "failed")
+        called += bool(known_as)
+    return called
