@@ -19,7 +19,7 @@ import django
 
 django.setup()
 
-from bench import activities, assignments, bulk, cases, exports, matching, pipeline, streams  # noqa: E402 -- Django first
+from bench import activities, assignments, bulk, cases, dialer, dialer_engine, exports, matching, pipeline, streams  # noqa: E402 -- Django first
 from bench.data import BIG, build  # noqa: E402
 from leads.services.counts import compact_counts, flush_search  # noqa: E402
 
@@ -39,7 +39,11 @@ CASES = {
         pipeline.stages,
         activities.activities,
         assignments.assignments,
+        dialer_engine.dialing,
+        dialer_engine.night,
         streams.streams,
+        dialer.calls,
+        dialer.dialerimport,
     )
 }
 

@@ -163,7 +163,17 @@ class TodayItem:
     put_off_url: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """What calls a number that somebody clicks on: a post to `url` with `phone`, and the record's id where it is known."""
+
+    url: str
+    capability: str = ""
+
+
 navigation: Registry[NavItem] = Registry()
+# The first that a person may use. By "main".
+callers: Registry[Caller] = Registry()
 settings_pages: Registry[SettingsPage] = Registry()
 sections: Registry[Section] = Registry()
 search_sources: Registry[SearchSource] = Registry()

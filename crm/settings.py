@@ -337,6 +337,15 @@ CELERY_BEAT_SCHEDULE = {
     "mail-notifications": {"task": "notifications.mail_due", "schedule": schedule(run_every=30)},
     "mail-digests": {"task": "notifications.mail_digests", "schedule": schedule(run_every=120)},
     "forget-old-notifications": {"task": "notifications.forget_old", "schedule": schedule(run_every=6 * 3600)},
+    "run-calling-agents": {"task": "dialer.schedule", "schedule": schedule(run_every=60)},
+    "run-due-calling-agents": {"task": "dialer.run_agents", "schedule": schedule(run_every=20)},
+    "place-waiting-calls": {"task": "dialer.place_waiting", "schedule": schedule(run_every=10)},
+    "return-call-leases": {"task": "dialer.return_leases", "schedule": schedule(run_every=20)},
+    "simulate-calls": {"task": "dialer.simulate", "schedule": schedule(run_every=2)},
+    "pause-silent-sessions": {"task": "dialer.pause_silent", "schedule": schedule(run_every=10)},
+    "fetch-recordings": {"task": "dialer.fetch_recordings", "schedule": schedule(run_every=30)},
+    "forget-old-recordings": {"task": "dialer.forget_recordings", "schedule": schedule(run_every=6 * 3600)},
+    "compact-call-counts": {"task": "dialer.compact_counts", "schedule": schedule(run_every=60)},
     "clear-sign-in-leftovers": {"task": "identity.clear_leftovers", "schedule": schedule(run_every=3600)},
 }
 
@@ -349,6 +358,10 @@ FB_PAGE_ACCESS_TOKEN_TENANTS = env.list("FB_PAGE_ACCESS_TOKEN_TENANTS", cast=int
 FB_GRAPH_URL = env.str("FB_GRAPH_URL", default="https://graph.facebook.com").rstrip("/")
 FB_GRAPH_VERSION = env.str("FB_GRAPH_VERSION", default="v23.0")
 FB_GRAPH_TIMEOUT = env.float("FB_GRAPH_TIMEOUT", default=15)
+# The telephone company's service, how long it may take to answer, and the address at which it reaches us.
+TWILIO_API_URL = env.str("TWILIO_API_URL", default="https://api.twilio.com").rstrip("/")
+TWILIO_TIMEOUT = env.float("TWILIO_TIMEOUT", default=15)
+VOICE_PUBLIC_URL = env.str("VOICE_PUBLIC_URL", default=SITE_URL).rstrip("/")
 # Whether mailboxes may be on hosts of this network: a tenant's admin could have it asked from inside otherwise.
 ALLOW_PRIVATE_HOSTS = env.bool("ALLOW_PRIVATE_HOSTS", default=DEMO)
 

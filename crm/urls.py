@@ -10,8 +10,12 @@ from crm.rest.routing import routes
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/openapi.yaml", DescriptionView.as_view(), name="api-description"),
     path("api/docs", BrowseView.as_view(), name="api-docs"),
+    path("api/v1/openapi.yaml", DescriptionView.as_view(file="dialer.yaml"), name="dialer-description"),
+    path("api/v1/docs", BrowseView.as_view(url_name="dialer-description"), name="dialer-docs"),
+    path("api/v1/", include((routes("dialer"), "dialer-api"))),
     path("api/", include(routes("crm"))),
     path("v1/", include((routes("crm"), "v1"))),
+    path("hooks/voice/", include("dialer.api.callbacks")),
     path("admin/", admin.site.urls),
     path("", include("crm.observability.urls")),
     path("", include("crm.web.urls")),
@@ -26,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("webhooks.urls")),
     path("", include("duplicates.urls")),
     path("", include("assignments.urls")),
+    path("", include("dialer.urls")),
     path("", include("audit.urls")),
 ]
 

@@ -24,6 +24,7 @@ from customobjects.services.definitions import FieldSettings, save_definition
 from demo import words
 from demo.activities import make_activities
 from demo.assignments import make_assignment_rules
+from demo.dialer import make_dialer
 from demo.pipeline import make_service_levels, make_stages
 from duplicates.services.scanning import ask_for_scan, run_scan, scanned_by
 from leads.enums import Platform, Priority, ProcessingStatus
@@ -90,6 +91,7 @@ def _load_tenant(name: str, display_name: str, zone: str, *, now: datetime) -> N
         make_service_levels(now=now, dice=dice, by=by)
         make_assignment_rules(now=now, by=by)
         make_activities(now=now, dice=dice)
+        make_dialer(now=now, dice=dice)
 
 
 def _make_people(tenant: Tenant) -> dict[str, User]:

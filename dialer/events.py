@@ -7,8 +7,9 @@ from crm.events.bus import Event
 
 @dataclass(frozen=True, kw_only=True)
 class CallStarted(Event):
+    """A call was placed. Thousands of them a second are no news for open pages: a person's own page is told by itself."""
+
     name = "call.started"
-    live = True
     call_id: int
     lead_id: int | None
     user_id: int | None

@@ -3,8 +3,10 @@
 from django.utils.translation import gettext_lazy as _
 
 from audit.services.undo import PARTICIPANTS
+from crm.events.bus import subscribe
 from crm.identity.enums import RoleCode
 from crm.identity.roles import grant
+from crm.merging import moves_with
 from crm.operations.runner import kind
 from crm.registry import (
     BulkAction,
@@ -15,15 +17,17 @@ from crm.registry import (
     UndoParticipant,
     bulk_actions,
     callers,
+    merge_participants,
     navigation,
     sections,
     settings_pages,
     undo_participants,
 )
-from dialer import permissions
+from dialer import permissions, receivers
 from dialer.api import routes
 from dialer.pages.lead import calling_section
 from dialer.services import do_not_call, filling, imports
+from leads.events import LeadsRestored
 
 grant(permissions.CALL, RoleCode.MANAGER, RoleCode.SALES_REP)
 grant(permissions.COACH, RoleCode.MANAGER)
@@ -67,6 +71,10 @@ settings_pages.add(
         description=_("Who places the calls, and when anybody may be called"),
     ),
 )
+
+subscribe(LeadsRestored, receivers.call_again)
+merge_participants.add("leads.Lead", moves_with("dialer.QueueEntry", "lead", label=_("Places in calling queues")))
+merge_participants.add("leads.Lead", moves_with("dialer.Call", "lead", label=_("Calls")))
 
 routes.serve()
 

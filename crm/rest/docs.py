@@ -10,10 +10,12 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 
 class DescriptionView(View):
-    """The OpenAPI 3.1 file as it was committed; `make check` fails where it has drifted from the code."""
+    """A surface's OpenAPI 3.1 file as it was committed; `make check` fails where it has drifted from the code."""
+
+    file = "openapi.yaml"
 
     def get(self, request: HttpRequest) -> FileResponse:
-        path = Path(settings.BASE_DIR) / "docs" / "api" / "openapi.yaml"
+        path = Path(settings.BASE_DIR) / "docs" / "api" / self.file
         return FileResponse(path.open("rb"), content_type="application/yaml")
 
 

@@ -56,3 +56,17 @@ class CrmSurface:
             "errors": errors or [{"code": problem.code, "message": problem.message, "field": None}],
             "meta": meta(request),
         }
+
+
+# Surfaces that live below the paths of another, by where they are mounted.
+_mounted: dict[str, Any] = {}
+
+
+def mount_surface(prefix: str, surface: Any) -> None:
+    """Shape refusals of addresses that nothing answers at, below `prefix`, as this surface does."""
+    _mounted[prefix] = surface
+
+
+def surface_at(path: str) -> Any:
+    """The surface of an address, whether anything answers there or not."""
+    return next((surface for prefix, surface in _mounted.items() if path.startswith(prefix)), CrmSurface)

@@ -34,6 +34,7 @@ UNPOLICED = {
     "dialer.VoiceKey": "a telephone company's report is brought to its tenant by it",
     "dialer.AgentJob": "lets workers find the queues of all tenants that are dialled; holds ids",
     "dialer.SimulatedStep": "lets workers find due steps of simulated calls of all tenants; holds ids and words",
+    "dialer.RecordingJob": "lets workers find recordings of all tenants that wait to be fetched; holds ids",
 }
 
 

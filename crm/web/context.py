@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from crm.actors import Actor
-from crm.registry import bells, navigation, pinned_entries, visible
+from crm.registry import bells, callers, navigation, pinned_entries, visible
 from crm.tenancy.scope import scope_or_none
 
 
@@ -39,6 +39,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "sign_out_url": reverse("identity:sign-out"),
             "palette_url": reverse("web:palette"),
             "search_url": reverse("web:search"),
+            "call_url": next((item.url for item in visible(callers.of("main"), actor)), ""),
             "events_url": f"{settings.EVENTS_URL}/events/stream" if settings.EVENTS_URL else "/events/stream",
             "admin_url": reverse("admin:index") if actor.can("identity.use_admin") else "",
         }

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from crm.errors import is_out_of_space
-from crm.rest.envelope import CrmSurface, Problem
+from crm.rest.envelope import Problem, surface_at
 
 _TEXTS = {
     400: ("VALIDATION_ERROR", "The request could not be read."),
@@ -24,7 +24,7 @@ def _answer(request: HttpRequest, status: int) -> HttpResponse:
     if request.path.startswith(("/api/", "/v1/")):
         code, message = _TEXTS[status]
         problem = Problem(status=status, code=code, message=message)
-        return JsonResponse(CrmSurface.refuse(problem, request), status=status)
+        return JsonResponse(surface_at(request.path).refuse(problem, request), status=status)
     return render(request, f"errors/{status}.html", status=status)
 
 

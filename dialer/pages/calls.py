@@ -151,7 +151,9 @@ class RecordingPage(Page):
 
     def get(self, request: HttpRequest, call: UUID) -> HttpResponseBase:
         found = call_or_404(call, by=self.actor)
-        return FileResponse(open_recording(found, self.actor), filename=f"{found.public_id}.{found.recording.name.rsplit('.', 1)[-1]}")
+        return FileResponse(
+            open_recording(call=found, by=self.actor), filename=f"{found.public_id}.{found.recording.name.rsplit('.', 1)[-1]}"
+        )
 
 
 class ClickToCallPage(Page):

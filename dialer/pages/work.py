@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from crm.errors import DomainError, InvalidInput
+from crm.errors import DomainError, InvalidInput, NotFound
 from crm.normal import international
 from crm.timeline import page_of
 from crm.web.pages import Page
@@ -115,8 +115,10 @@ class ActPage(WorkPage):
     acts: ClassVar[dict[str, Callable[..., object]]] = {}
 
     def post(self, request: HttpRequest, act: str) -> HttpResponseBase:
+        if act not in _ACTS:
+            raise NotFound("There is no such act.")
         session = session_of(self.actor.user_id)
-        if session is None or act not in _ACTS:
+        if session is None:
             return _to(request, "/dialer")
         try:
             _ACTS[act](self, session, request.POST, timezone.now())

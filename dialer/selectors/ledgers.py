@@ -60,7 +60,7 @@ def sums(span: Span, *facets: str) -> Sums:
 
 
 def _parts(span: Span, *, with_people: bool) -> list[Any]:
-    """Disjoint parts of the ledgers. Only that of people knows who called; the other is a hundredth of its size."""
+    """Disjoint parts of the ledgers. Only that of people knows who called; the other has far fewer rows."""
     ledger = CallCount if with_people else AgentCount
     if span.queues is None:
         return [ledger.objects.filter(span.within())]

@@ -86,7 +86,7 @@ def start_call(
     if session is not None:
         session.entry = entry
         set_state(session, SessionState.DIALING, now=now)
-    place_soon(call, now=now, by=by)
+    place_soon(call=call, now=now, by=by)
     call.refresh_from_db()
     return call
 
@@ -101,7 +101,7 @@ def call_held(*, session: DialSession, entries: Sequence[QueueEntry], now: datet
     calls = call_entries([entry for entry, found in zip(entries, verdicts, strict=True) if found.may_call], session=session, now=now)
     for call in calls:
         call.refresh_from_db()
-        place_soon(call, now=now, by=by)
+        place_soon(call=call, now=now, by=by)
     return calls
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import DEFERRED, Q
 
 from crm.actors import Actor, Door
 from crm.bulk import insert_records
@@ -18,7 +19,7 @@ from customobjects.services.kinds import storable
 from dialer.enums import EntryStatus, WaitReason
 from dialer.errors import InvalidPhone, KnownNumber, MayNotCall, NoSuchAgent, NoSuchEntry
 from dialer.events import EntriesFinished, EntriesQueued
-from dialer.models import CallingAgent, DoNotCall, QueueEntry
+from dialer.models import CallingAgent, DoNotCall, QueueEntry, public_id
 from dialer.permissions import MANAGE
 from dialer.selectors.queues import agents_visible_to, agents_worked_by, entries_visible_to
 from dialer.services.waking import wake_agent
@@ -87,7 +88,9 @@ def queue_lead(
         raise InvalidInput({"first_name": [queued.refused[0][1]]})
     if queued.known:
         raise KnownNumber
-    return queued.made[0][1]
+    entry = queued.made[0][1]
+    entry.agent = agent
+    return entry
 
 
 def queue_drafts(*, agent: CallingAgent, drafts: Sequence[EntryDraft], operation_id: int | None = None, now: datetime, by: Actor) -> Queued:
@@ -135,33 +138,51 @@ def _with_leads(drafts: Sequence[EntryDraft], *, operation_id: int | None, by: A
 
 def _lead_draft(draft: EntryDraft, *, by: Actor) -> LeadDraft:
     channel = Platform.IMPORT if by.door == Door.IMPORT else Platform.API if by.door == Door.API else Platform.MANUAL
-    lead = LeadDraft(first_name=draft.first_name, phone=draft.phone, platform_key=channel)
+    lead = LeadDraft(first_name=draft.first_name, platform_key=channel)
     for name, value in draft.custom_fields.items():
-        column = field_named(name)
+        column = _column_named(name)
         if column in _DESCRIBING and isinstance(value, str) and not getattr(lead, column):
             setattr(lead, column, value)
     normalise(lead, region=current_tenant().region, strict=False)
+    # It was read already, which takes longer than all the rest.
+    lead.phone = draft.phone
     return lead
 
 
 def _new_entry(draft: EntryDraft, agent: CallingAgent, lead_id: int, *, operation_id: int | None, now: datetime, by: Actor) -> QueueEntry:
     at = draft.schedule_at or now
-    return QueueEntry(
-        tenant_id=by.tenant_id,
-        agent=agent,
-        lead_id=lead_id,
-        first_name=draft.first_name,
-        phone=draft.phone,
-        custom_fields=dict(draft.custom_fields),
-        schedule_at=at,
-        next_at=at,
-        waits_for=WaitReason.NOT_DUE if at > now else "",
-        operation_id=operation_id,
-        batch_id=operation_id,
-        created_by_id=by.user_id,
-        created_via=str(by.door),
-        created_at=now,
-    )
+    values = _blank() | {
+        "tenant_id": by.tenant_id,
+        "public_id": public_id(),
+        "agent_id": agent.pk,
+        "lead_id": lead_id,
+        "first_name": draft.first_name,
+        "phone": draft.phone,
+        "custom_fields": dict(draft.custom_fields),
+        "tried_hours": [],
+        "schedule_at": at,
+        "next_at": at,
+        "waits_for": WaitReason.NOT_DUE if at > now else "",
+        "operation_id": operation_id,
+        "batch_id": operation_id,
+        "created_by_id": by.user_id,
+        "created_via": str(by.door),
+        "created_at": now,
+        "updated_at": now,
+    }
+    # By position, in the order of `_blank`: naming each field takes twice as long, and imports make thousands a second.
+    return QueueEntry(*values.values())
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """To be copied: an entry's columns in their order with their defaults; what the database generates is left to it."""
+    return {column.attname: DEFERRED if column.generated else column.get_default() for column in QueueEntry._meta.concrete_fields}
+
+
+@lru_cache(maxsize=1000)
+def _column_named(name: str) -> str | None:
+    return field_named(name)
 
 
 def _insert(entries: Sequence[QueueEntry]) -> None:

@@ -15,10 +15,11 @@ from crm.events import nudge
 from crm.events.bus import publish
 from crm.tenancy.models import Tenant
 from crm.tenancy.scope import current_tenant_id, tenant_scope
-from dialer.enums import LIVE, CallResult, CallStatus, ProviderName, SessionState
+from dialer.enums import LIVE, CallResult, CallStatus, PauseReason, ProviderName, SessionState
 from dialer.events import CallStarted
 from dialer.models import Call, CallingAgent, DialerSettings, DialSession
 from dialer.services.progress import note_progress
+from dialer.services.session_state import set_state
 from dialer.services.settings import provider_of, settings_now
 from dialer.services.settling import UNSAID, lock_call, settle_call
 from dialer.services.telephony.base import Order, Placement, Provider, ProviderTrouble
@@ -73,11 +74,11 @@ def place_calls(*, tenant_id: int, calls: Sequence[Call], now: datetime, by: Act
         late = time.monotonic() - started > _TOO_LATE
         placements = [Placement(not_placed=True, trouble="The worker was too slow.")] * len(some) if late else provider.place(some, now=now)
         with tenant_scope(tenant_id, by=by):
-            placed += note_placements(some, placements, now=now, by=by)
+            placed += note_placements(orders=some, placements=placements, now=now, by=by)
     return placed
 
 
-def note_placements(orders: Sequence[Order], placements: Sequence[Placement], *, now: datetime, by: Actor) -> int:
+def note_placements(*, orders: Sequence[Order], placements: Sequence[Placement], now: datetime, by: Actor) -> int:
     """Write down what became of orders, in the open tenant."""
     both = list(zip(orders, placements, strict=True))
     taken = [(order, placement) for order, placement in both if placement.provider_call_id]
@@ -127,14 +128,14 @@ def _settle_unplaced(call_id: int, result: CallResult, *, now: datetime, by: Act
 # --- calls that people asked for ---
 
 
-def place_soon(call: Call, *, now: datetime, by: Actor) -> None:
+def place_soon(*, call: Call, now: datetime, by: Actor) -> None:
     """Have a call placed that was made in a request: at once where it joins the transaction, else by a worker after commit."""
     settings = settings_now()
     provider = provider_of(settings)
     if provider.joins_transaction:
         agent = CallingAgent.objects.filter(pk=call.agent_id).first() if call.agent_id else None
         order = order_for(call, agent, settings)
-        note_placements([order], provider.place([order], now=now), now=now, by=by)
+        note_placements(orders=[order], placements=provider.place([order], now=now), now=now, by=by)
     else:
         place_later()
 
@@ -210,7 +211,8 @@ def _resolve(call: Call, order: Order, provider: Provider, *, now: datetime, by:
     with tenant_scope(call.tenant_id, by=by):
         if found is not None:
             if not call.placed_at and found.provider_call_id:
-                note_placements([order], [Placement(provider_call_id=found.provider_call_id)], now=now, by=by)
+                known = [Placement(provider_call_id=found.provider_call_id)]
+                note_placements(orders=[order], placements=known, now=now, by=by)
             note_progress(call_id=call.pk, progress=found, now=now, by=by)
             Call.objects.filter(pk=call.pk, status=CallStatus.IN_PROGRESS).update(held_until=now + TALK_GRACE)
             return
@@ -263,6 +265,18 @@ def call_legs(*, tenant_id: int, now: datetime) -> int:
             log.warning("own_phone_not_called", session=session.pk, trouble=str(trouble))
             known_as = ""
         with tenant_scope(tenant_id, by=by):
-            DialSession.objects.filter(pk=session.pk, own_call_id=_CALLING).update(own_call_id=known_as or "failed")
+            _note_leg(session.pk, known_as, now=now)
         called += bool(known_as)
     return called
+
+
+def _note_leg(session_id: int, known_as: str, *, now: datetime) -> None:
+    """Without a line nobody can be joined to the person: the session pauses, and going on calls their phone again."""
+    session = DialSession.objects.select_for_update(of=("self",)).filter(pk=session_id, own_call_id=_CALLING).first()
+    if session is None:
+        return
+    session.own_call_id = known_as
+    if known_as or session.ended_at is not None:
+        session.save(update_fields=["own_call_id"])
+    else:
+        set_state(session, SessionState.PAUSED, now=now, pause_reason=PauseReason.LOST_NETWORK)

@@ -13,5 +13,6 @@ import "./mapping.js";
 import "./kanban.js";
 import "./composer.js";
 import "./calendar.js";
+import "./dialer.js";
 import "./times.js";
 import "./live.js";

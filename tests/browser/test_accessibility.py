@@ -1,5 +1,7 @@
 """Every page, in both themes: nothing serious for axe, nothing blocked by the content policy, no error in the console."""
 
+from uuid import UUID
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.core.files.base import ContentFile
@@ -7,12 +9,15 @@ from django.utils import timezone
 
 from activities.models import Activity
 from crm.actors import Actor, Door
-from crm.identity.models import ApiKey, Invitation, Role
+from crm.identity.models import ApiKey, Invitation, Role, User
 from crm.identity.services.passwords import reset_token
 from crm.operations import runner
 from crm.operations.models import Operation
 from crm.savedviews.services import ViewSettings, save_view
 from crm.tenancy.models import Tenant
+from dialer.models import DialSession
+from dialer.services.do_not_call import add_number
+from dialer.services.sessions import start_session
 from duplicates.models import DuplicateGroup
 from duplicates.services.checking import refresh_leads
 from duplicates.services.scanning import scanned_by
@@ -25,6 +30,7 @@ from pipeline.services.clocks import refresh_clocks
 from tests.assignments.parts import make_pool, make_rule
 from tests.contract.walk import all_routes
 from tests.customobjects.parts import make_field
+from tests.dialer.api_parts import make_agent, make_call, make_entry
 from tests.enrichment.parts import enrich_leads
 from tests.factories import acting, inside, make_form, make_lead, make_team, make_tenant, make_user
 from tests.webhooks.inbox_parts import make_arrival, make_source
@@ -58,7 +64,10 @@ SETTINGS = (
     "/assignments", "/assignments/people/{user}", "/assignments/queue", "/assignments/rules", "/assignments/rules/new", "/assignments/rules/{assignment_rule}",
     "/assignments/rules/{assignment_rule}/conditions", "/assignments/pools", "/assignments/pools/new", "/assignments/pools/{pool}", "/assignments/fairness", "/assignments/simulate",
     "/duplicates", "/duplicates?show=later", "/duplicates/{group}", "/duplicates/auto-merge", "/settings/duplicates",
-    "/sla", "/sla?which=breached", "/settings/sla", "/settings/sla/new", "/settings/sla/{sla_policy}",
+    "/dialer", "/dialer/work", "/dialer/queues/{agent}", "/dialer/queues/{agent}?which=done", "/dialer/queues/{agent}/add", "/dialer/queues/{agent}/import", "/dialer/calls",
+    "/dialer/calls/{call}", "/dialer/leads/{lead}", "/dialer/numbers", "/dialer/coaching", "/settings/dialer", "/settings/agents", "/settings/agents/new",
+    "/settings/agents/{agent}", "/settings/do-not-call", "/settings/do-not-call/import",
+    "/sla", "/sla?which=breached", "/settings/sla", "/settings/sla/new", "/settings/sla/{sla_policy}", "/settings/sla/{sla_policy}/conditions",
     "/settings/statuses", "/settings/statuses/new", "/settings/statuses/{stage_number}", "/settings/transitions/{move}",
     "/settings/connections/{source}", "/settings/connections/{mailbox}", "/settings/connections/{source}/mapping",
 )  # fmt: skip
@@ -116,6 +125,7 @@ NO_PAGE = {
     "/leads/{pk}/delete": "takes a post",
     "/leads/{pk}/restore": "takes a post",
     "/leads/{pk}/fields/{name}": "a piece of the lead's page",
+    "/leads/{pk}/fields/status": "a piece of the lead's page",
     "/settings/sources/{pk}/action": "takes a post",
     "/arrivals/replay": "takes a post",
     "/arrivals/{pk}/replay": "takes a post",
@@ -135,6 +145,16 @@ NO_PAGE = {
     "/notifications/read": "takes a post",
     "/notifications/{pk}/open": "takes a post",
     "/settings/hours/holidays/{id}/remove": "takes a post",
+    "/dialer/fill": "takes a post",
+    "/dialer/work/beat": "takes a post",
+    "/dialer/work/{act}": "takes a post",
+    "/dialer/entries/{entry}/{act}": "takes a post",
+    "/dialer/calls/{call}/recording": "a file",
+    "/dialer/calls/{call}/{act}": "takes a post",
+    "/dialer/call": "takes a post",
+    "/settings/agents/{agent}/delete": "takes a post",
+    "/settings/do-not-call/{pk}/remove": "takes a post",
+    "/hooks/voice/{key}/{public_id}/{kind}": "answers the telephone company",
     "/sign-out": "takes a post",
     "/health/live": "for machines",
     "/health/ready": "for machines",
@@ -187,6 +207,24 @@ def make_clocks() -> dict[str, int]:
     refresh_clocks(lead_ids=list(Lead.objects.values_list("pk", flat=True)), now=timezone.now())
     move = LeadTransition.objects.get(source__code="new", target__code="qualified")
     return {"sla_policy": policy.pk, "stage_number": 2, "move": move.pk}
+
+
+def make_assigning(admin: User, rep: User) -> dict[str, int]:
+    """The ids of a rule and a pool."""
+    rule = make_rule(admin, fallback="wait", conditions={"field": "city", "op": "is", "value": "Boston"})
+    return {"assignment_rule": rule.pk, "pool": make_pool(admin, rep).pk}
+
+
+def make_calling(admin: User, lead: Lead) -> dict[str, UUID]:
+    """A queue with a lead in front of the admin, one that is done, and a call; the ids of the queue and the call."""
+    agent = make_agent(lead.tenant, name="New leads", script="Hi {first_name}")
+    entry = make_entry(agent, lead=lead, phone=lead.phone, first_name="Ann")
+    call = make_call(make_entry(agent, status="done", disposition="completed"), user=admin, summary="Wants a demo.", notes="Likes tea.")
+    with acting(admin) as by:
+        add_number(phone="+14155550177", reason="Asked us", now=timezone.now(), by=by)
+        session = start_session(agent_id=agent.pk, now=timezone.now(), by=by)
+        DialSession.objects.filter(pk=session.pk).update(entry=entry, state="preview")
+    return {"agent": agent.public_id, "call": call.public_id}
 
 
 @pytest.fixture
@@ -246,8 +284,8 @@ def world(committed_db):
         "arrival": failed.pk,
         "group": similar_pair(tenant),
         "token": reset_token(rep),
-        "assignment_rule": make_rule(admin, fallback="wait", conditions={"field": "city", "op": "is", "value": "Boston"}).pk,
-        "pool": make_pool(admin, rep).pk,
+        **make_assigning(admin, rep),
+        **make_calling(admin, lead),
     }
     return admin, ids
 

@@ -13,6 +13,8 @@ from crm.tenancy.models import Tenant
 # What the fields do not tell: values that a constraint asks for.
 ASKED_FOR: dict[str, dict[str, Any]] = {
     "customobjects.FieldDefinition": {"key": "field"},
+    # Only what is done has one.
+    "dialer.QueueEntry": {"disposition": ""},
     "leads.LeadShare": {"team": None},
     # The trigger began the lead's one open stay already.
     "pipeline.LeadStage": {"exited_at": dt.datetime(2999, 1, 1, tzinfo=dt.UTC)},

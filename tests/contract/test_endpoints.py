@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from django.conf import settings
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
@@ -31,6 +32,7 @@ from duplicates.services.checking import refresh_leads
 from duplicates.services.scanning import scanned_by
 from leads.models import Lead
 from pipeline.models import LeadStage
+from tests.dialer import documented
 from tests.factories import PASSWORD, acting, inside, make_lead, make_session, make_team, make_tenant, make_user
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "api" / "endpoints.tsv"
@@ -41,6 +43,8 @@ MAY_BE_NULL = (
     "previous_user_id",
     # A stay that goes on, or that no person began; a status that nobody left.
     "exited_at", "duration_hours", "user_email", "avg_duration_hours", "min_duration_hours", "max_duration_hours",
+    # A lead that is still to be called.
+    "disposition",
 )  # fmt: skip
 PUBLIC = {"S1-01", "S1-02", "S1-03", "S1-52", "S1-53", "S1-54", "S4-196", "S4-199", "S4-201", "S4-202", "S4-203", "S4-204"}
 
@@ -60,7 +64,9 @@ class Endpoint:
 
     @property
     def mounts(self) -> list[str]:
-        """Where it answers: document 4 names /v1; all of them answer below both."""
+        """Where it answers: document 4 names /v1; all of them answer below both, but for document 2, which has a place of its own."""
+        if self.document == 2:
+            return [self.path]
         return [self.path, re.sub("^/(api|v1)/", lambda match: {"api": "/v1/", "v1": "/api/"}[match[1]], self.path)]
 
 
@@ -83,6 +89,7 @@ def read_table() -> list[Endpoint]:
 
 ENDPOINTS = read_table()
 DONE = [endpoint for endpoint in ENDPOINTS if endpoint.done]
+IN_ENVELOPE = [endpoint for endpoint in DONE if endpoint.document != 2]
 
 
 def by_id(endpoint: Endpoint) -> str:
@@ -534,6 +541,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
 
 
 def called(endpoint: Endpoint, world: World) -> Call:
+    if endpoint.document == 2:
+        return Call(**documented.REQUESTS[endpoint.id](world))
     return CALLS.get(endpoint.id, lambda _: Call())(world)
 
 
@@ -598,7 +607,7 @@ def _answers(endpoint: Endpoint) -> bool:
 
 @pytest.mark.parametrize("endpoint", DONE, ids=by_id)
 def test_every_address_answers_with_and_without_a_slash(endpoint):
-    views = {resolve(re.sub(r"\{\w+\}", "1", path) + slash).func for path in endpoint.mounts for slash in ("", "/")}
+    views = {resolve(re.sub(r"\{\w+\}", "1", path).rstrip("/") + slash).func for path in endpoint.mounts for slash in ("", "/")}
     assert len(views) == 1
 
 
@@ -613,23 +622,27 @@ def test_documented_request_is_answered_with_the_documented_keys(endpoint, slash
     missing_inputs |= {name for name in endpoint.body if leaves(call.body, name)}
     assert missing_inputs == set(), "the test must send every documented input"
     client = api() if endpoint.id in PUBLIC else api(world.admin)
-    path = address(endpoint.path, call.ids) + slash
+    path = address(endpoint.path, call.ids).rstrip("/") + slash
     query = "&".join(f"{key}={value}" for key, value in call.query.items())
-    answer = client.send(endpoint.method, path, call.body, QUERY_STRING=query, **call.headers)
+    if endpoint.id == "S2-06":
+        parts = encode_multipart(BOUNDARY, call.body)
+        answer = client.generic(endpoint.method, path, parts, content_type=MULTIPART_CONTENT, QUERY_STRING=query)
+    else:
+        answer = client.send(endpoint.method, path, call.body, QUERY_STRING=query, **call.headers)
     assert 200 <= answer.status_code < 300, answer.content
     if endpoint.id == "S1-52":
         # Facebook's own rule: its challenge, and nothing else.
         assert (answer.content, answer.headers["Content-Type"]) == (b"1158201444", "text/plain; charset=utf-8")
         return
     body = orjson.loads(b"".join(answer.streaming_content)) if answer.streaming else answer.json()
-    assert body["success"] is True
-    if endpoint.id not in ("S1-53", "S1-54"):
+    assert endpoint.document == 2 or body["success"] is True
+    if endpoint.document != 2 and endpoint.id not in ("S1-53", "S1-54"):
         assert set(body["meta"]) >= {"timestamp", "version", "requestId"}
         assert body["meta"]["requestId"] == answer.headers["X-Request-ID"]
     assert [missing for leaf in endpoint.answer for missing in leaves(body, leaf)] == []
 
 
-@pytest.mark.parametrize("endpoint", [row for row in DONE if row.id not in PUBLIC], ids=by_id)
+@pytest.mark.parametrize("endpoint", [row for row in IN_ENVELOPE if row.id not in PUBLIC], ids=by_id)
 def test_nobody_gets_401_in_the_envelope(endpoint, api, db):
     answer = api().send(endpoint.method, re.sub(r"\{\w+\}", "1", endpoint.path), {})
     body = answer.json()
@@ -638,7 +651,7 @@ def test_nobody_gets_401_in_the_envelope(endpoint, api, db):
     assert (body["success"], body["error"]["code"]) == (False, "UNAUTHORIZED")
 
 
-@pytest.mark.parametrize("endpoint", [row for row in DONE if "{" in row.path], ids=by_id)
+@pytest.mark.parametrize("endpoint", [row for row in IN_ENVELOPE if "{" in row.path], ids=by_id)
 def test_ids_that_are_none_are_refused(endpoint, world, api):
     client = api(world.admin)
     body = called(endpoint, world).body
@@ -646,6 +659,25 @@ def test_ids_that_are_none_are_refused(endpoint, world, api):
         answer = client.send(endpoint.method, re.sub(r"\{\w+\}", bad, endpoint.path), body)
         assert answer.status_code == status, (bad, answer.content)
         assert answer.json()["error"]["code"] == {400: "VALIDATION_ERROR", 404: "NOT_FOUND"}[status]
+
+
+# --- document 2's own surface ---
+
+
+@pytest.mark.parametrize("endpoint", [row for row in DONE if row.document == 2], ids=by_id)
+def test_nobody_gets_401_with_a_detail(endpoint, api, db):
+    answer = api().send(endpoint.method, re.sub(r"\{\w+\}", "1", endpoint.path), {})
+    assert (answer.status_code, set(answer.json())) == (401, {"detail"})
+
+
+@pytest.mark.parametrize("endpoint", [row for row in DONE if row.document == 2 and "{" in row.path], ids=by_id)
+def test_ids_that_are_no_uuids_are_422_and_unknown_ones_404(endpoint, world, api):
+    client, body = api(world.admin), called(endpoint, world).body
+    for bad, status in (("abc", 422), ("%00", 422), ("7", 422), ("9" * 40, 422), ("123e4567-e89b-12d3-a456-426614174000", 404)):
+        answer = client.send(endpoint.method, re.sub(r"\{\w+\}", bad, endpoint.path), body)
+        assert answer.status_code == status, (bad, answer.content)
+        if status == 404:
+            assert answer.json() == {"detail": "Lead not found"}
 
 
 # --- the shape of refusals ---

@@ -40,8 +40,8 @@ def test_no_operation_fails_whatever_it_is_sent(case, client):
     content, kind = body_of(case)
     headers = {f"HTTP_{name.upper().replace('-', '_')}": str(value) for name, value in (case.headers or {}).items()}
     query = urlencode(case.query or {}, doseq=True, errors="replace")
-    answer = client.generic(case.method, case.formatted_path, content, content_type=kind, QUERY_STRING=query, **headers)
-    assert answer.status_code < 500, f"{case.method} {case.formatted_path}?{query} {content[:300]!r}: {answer.content[:300]!r}"
+    answer = client.generic(case.method, f"/api{case.formatted_path}", content, content_type=kind, QUERY_STRING=query, **headers)
+    assert answer.status_code < 500, f"{case.method} /api{case.formatted_path}?{query} {content[:300]!r}: {answer.content[:300]!r}"
 
 
 def body_of(case) -> tuple[bytes, str]:

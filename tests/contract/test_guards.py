@@ -191,6 +191,19 @@ SIGN_IN_ONLY = {
     "OperationView": "one's own operations; others' with the permission",
     "OperationErrorsView": "one's own operations; others' with the permission",
     "CancelView": "one's own operations; others' with the permission",
+    "CallingAgentsView": "who calls, coaches or manages, the queues in sight; adding asks for the permission",
+    "CallingAgentView": "who calls, coaches or manages, the queues in sight; the services ask",
+    "RetryRulesView": "who calls, coaches or manages, the queues in sight; the service asks",
+    "EntriesView": "who calls, coaches or manages, the queues in sight; the service asks",
+    "EntryView": "who calls, coaches or manages, the queues in sight; the services ask",
+    "EntryWhyView": "who calls, coaches or manages, the queues in sight",
+    "EntryOutcomeView": "one's own calls; the service asks",
+    "DialerImportView": "one's own operations; others' with the permission",
+    "ScheduleView": "who calls, coaches or manages, the queues in sight; the service asks",
+    "HistoryView": "one's own calls and those of the queues in sight",
+    "CallMetricsView": "one's own calls and those of the queues in sight",
+    "CallTranscriptView": "one's own calls and those of the queues in sight",
+    "CallRecordingView": "one's own calls and those of the queues in sight",
 }
 
 

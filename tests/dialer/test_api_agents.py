@@ -2,8 +2,9 @@
 
 import pytest
 
+from dialer.enums import CallResult
 from dialer.models import CallingAgent, DialerSettings, RetryRule
-from tests.dialer.api_parts import make_agent, make_entry
+from tests.dialer.api_parts import fresh, make_agent, make_call, make_entry
 from tests.factories import inside
 
 
@@ -143,6 +144,25 @@ def test_settings_are_read_and_changed_but_never_answer_their_secret(admin, api)
     with inside(admin.tenant_id):
         assert secret not in DialerSettings.objects.get().auth_token
     assert client.put("/api/v1/settings", {"window_days": [9]}).json()["detail"][0]["loc"] == ["body", "window_days", 0]
+
+
+def test_what_came_of_the_last_call_is_said_once_and_by_who_made_it(alice, bob, tenant, api):
+    entry = make_entry(make_agent(tenant), attempts_count=1, status="in_progress")
+    client, path = api(alice), f"/api/v1/leads/{entry.public_id}/outcome"
+    assert client.post(path, {"result": "completed"}).json() == {"detail": "Call not found"}
+    call = make_call(entry, user=alice, result=CallResult.COMPLETED, awaits_outcome=True)
+    assert client.post(path, {"result": "callback"}).json()["detail"][0]["loc"] == ["body", "callback_at"]
+    assert client.post(path, {"result": "not_placed"}).json()["detail"][0]["loc"] == ["body", "result"]
+    assert api(bob).post(path, {"result": "completed"}).status_code in (403, 404)
+    body = client.post(path, {"result": "Not interested", "notes": "Has one already."}).json()
+    assert (body["id"], body["result"], body["outcome"], body["notes"]) == (
+        str(call.public_id),
+        "not_interested",
+        "answered",
+        "Has one already.",
+    )
+    after = fresh(entry)
+    assert (after.status, after.disposition) == ("done", "not_interested")
 
 
 def test_why_says_what_a_lead_waits_for(alice, tenant, api):

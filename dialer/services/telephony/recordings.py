@@ -114,7 +114,7 @@ def forget_old(*, now: datetime | None = None) -> int:
     return forgotten
 
 
-def open_recording(call: Call, by: Actor) -> "File[bytes]":
+def open_recording(*, call: Call, by: Actor) -> "File[bytes]":
     """A call's recording for reading, for who may see the call. Raises NoSuchCall, also where there is none."""
     found = calls_visible_to(by).filter(pk=call.pk).exclude(recording="").first()
     if found is None:

@@ -3,16 +3,20 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from activities.models import Activity
+from crm.registry import merge_participants
 from crm.tenancy.models import Tenant
 from dialer.enums import CallStatus, EntryStatus, WaitReason
 from dialer.models import AgentJob, Call, CallCount, CallingAgent, DoNotCall, QueueEntry, RetryRule, SimulatedStep
+from dialer.receivers import call_again
 from dialer.services import placing, scheduling
 from dialer.services.claiming import claim_due
 from dialer.services.limits import why_not
 from dialer.services.placing import LEASE
 from dialer.services.summaries import transcript_of
+from leads.events import LeadsRestored
 from leads.models import Lead
 from tests.dialer.services.cast import NOON, calls_of, make_agent, make_entry, make_settings, pass_time, phone_with, run, working
 from tests.factories import inside, make_lead, make_tenant
@@ -253,3 +257,30 @@ def test_another_tenants_queue_is_untouched(agent: CallingAgent) -> None:
     assert run(stranger, NOON) == 1
     pass_time(NOON)
     assert {_fresh(mine).status, _fresh(theirs).status} == {"done"}
+
+
+def test_a_lead_that_comes_back_from_the_bin_is_called_again(tenant: Tenant, agent: CallingAgent) -> None:
+    entry = make_entry(agent)
+    with inside(tenant.pk):
+        Lead.objects.filter(pk=entry.lead_id).update(deleted_at=NOON)
+    assert run(agent, NOON) == 0
+    assert _fresh(entry).next_at > NOON + timedelta(hours=12)
+    with working(tenant):
+        Lead.objects.filter(pk=entry.lead_id).update(deleted_at=None)
+        call_again(LeadsRestored(lead_ids=(entry.lead_id,)))
+    assert _fresh(entry).next_at <= timezone.now()
+
+
+def test_calls_and_entries_go_along_with_a_merged_lead(tenant: Tenant, agent: CallingAgent) -> None:
+    entry = make_entry(agent, phone=phone_with("human", result="completed"))
+    winner = make_lead(tenant, first_name="Winner", phone="+12125550171")
+    run(agent, NOON)
+    with working(tenant) as by:
+        for name in ("dialer.QueueEntry", "dialer.Call"):
+            (participant,) = [item for item in merge_participants.of("leads.Lead") if item.name == name]
+            assert participant.move(source_id=entry.lead_id, target_id=winner.pk, by=by)
+    pass_time(NOON)
+    (call,) = calls_of(entry)
+    with inside(tenant.pk):
+        assert Activity.objects.get(pk=call.activity_id).lead_id == winner.pk
+    assert (_fresh(entry).status, _fresh(entry).lead_id) == ("done", winner.pk)

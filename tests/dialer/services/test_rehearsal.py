@@ -11,7 +11,7 @@ from dialer.models import Call, DoNotCall, QueueEntry
 from dialer.services.proof import prove
 from dialer.services.rehearsal import Plan, Rehearsal, rehearse
 
-pytestmark = [pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 # On this Sunday the clocks of London go forward.
 PLAN = Plan(begins=datetime(2025, 3, 30, 15, 0, tzinfo=UTC), hours=0.7, entries=100, seed=7, step=30, reps=2, deaths=0.2)
 

@@ -33,7 +33,7 @@ PUBLIC = "https://crm.example.com"
 @pytest.fixture
 def voice(settings: Any) -> Iterator[VoiceServer]:
     with serving() as server:
-        settings.TWILIO_API_URL, settings.VOICE_PUBLIC_URL, settings.TWILIO_TIMEOUT = server.url, PUBLIC, 0.6
+        settings.TWILIO_API_URL, settings.VOICE_PUBLIC_URL, settings.TWILIO_TIMEOUT = server.url, PUBLIC, 3
         yield server
     twilio._quiet_until.clear()
 
@@ -195,7 +195,7 @@ def test_too_many_requests_are_sent_again_and_errors_are_not(agent: CallingAgent
 
 def test_silence_is_asked_about_afterwards(agent: CallingAgent, voice: VoiceServer) -> None:
     entry = _entry(agent)
-    voice.faults.append(Fault(hang=3))
+    voice.faults.append(Fault(hang=9))
     now = timezone.now()
     assert run(agent, now) == 0
     assert calls_of(entry)[0].status == CallStatus.QUEUED
@@ -255,14 +255,14 @@ def test_recordings_are_fetched_kept_and_forgotten(agent: CallingAgent, voice: V
     assert voice.asked[-1][1].endswith("/Recordings/RE1.mp3")
     (call,) = calls_of(entry)
     assert call.recording.name.startswith(f"tenant-{agent.tenant_id}/calls/")
-    with acting(bob) as by, open_recording(call, by) as file:
+    with acting(bob) as by, open_recording(call=call, by=by) as file:
         assert file.read() == voice.sound
     with acting(mallory) as by, pytest.raises(NoSuchCall):
-        open_recording(call, by)
+        open_recording(call=call, by=by)
     assert recordings.forget_old(now=now + timedelta(days=80)) == 0
     assert recordings.forget_old(now=now + timedelta(days=91)) == 1
     with acting(bob) as by, pytest.raises(NoSuchCall):
-        open_recording(calls_of(entry)[0], by)
+        open_recording(call=calls_of(entry)[0], by=by)
 
 
 def test_a_recording_that_never_comes_is_given_up(agent: CallingAgent, voice: VoiceServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,3 +332,23 @@ def test_settings_are_checked_and_the_token_is_sealed(admin: User, bob: User) ->
         assert TOKEN not in kept.auth_token
     with working(Tenant.objects.get(pk=admin.tenant_id)):
         assert VoiceKey.objects.filter(tenant_id=admin.tenant_id).exists()
+
+
+def test_a_phone_that_cannot_be_called_pauses_its_session_and_is_tried_again(
+    tenant: Tenant, agent: CallingAgent, voice: VoiceServer, bob: User
+) -> None:
+    people = make_agent(tenant, kind="human")
+    now = timezone.now()
+    with acting(bob) as by:
+        session = sessions.start_session(agent_id=people.pk, own_phone="+12125550111", now=now, by=by)
+    voice.faults.append(Fault(status=500))
+    placing.place_waiting(now=now)
+    with inside(tenant.pk):
+        session.refresh_from_db()
+    assert (session.state, session.own_call_id) == ("paused", "")
+    placing.place_waiting(now=now)
+    assert voice.calls == {}
+    with acting(bob) as by:
+        sessions.resume(session_id=session.pk, now=now, by=by)
+    placing.place_waiting(now=now)
+    assert len(voice.calls) == 1
