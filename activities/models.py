@@ -144,6 +144,34 @@ class PriorityCount(_Ledger):
         ]
 
 
+class OwnerCount(TenantOwned):
+    """How many activities hang on the live leads of an owner: the sum of `activities` over the matching rows. 0 stands for nobody.
+
+    What somebody sees who is told of their own and of unassigned leads, kept and folded as the other two are.
+    """
+
+    owner_id = models.BigIntegerField()
+    user_id = models.BigIntegerField()
+    activity_type = models.CharField(max_length=13)
+    priority = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=9)
+    activities = models.BigIntegerField()
+    is_folded = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "owner_id"],
+                include=["user_id", "activity_type", "priority", "status", "activities"],
+                name="activities_owners",
+            ),
+            models.Index(fields=["tenant", "id"], name="activities_owners_new", condition=Q(is_folded=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id}: {self.activities}"
+
+
 @track(exclude=("secret_hash", "read_at"))
 class CalendarFeed(TenantOwned):
     """The secret address under which a person's calendar is read by other programs. Of its secret only a fingerprint is kept."""

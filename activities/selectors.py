@@ -2,21 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from activities.enums import STEPS, TO_DO, ActivityPriority, ActivityStatus
-from activities.models import Activity, PriorityCount
+from activities.models import Activity, OwnerCount, PriorityCount
 from activities.permissions import VIEW
 from crm.actors import Actor
 from crm.tenancy.scope import current_scope
-from leads.models import Lead
+from leads.models import Lead, LeadStatus
 from leads.permissions import SEE_ALL
 from leads.permissions import VIEW as VIEW_LEADS
 from leads.selectors import branches_visible_to, leads_visible_to, open_status_ids, shared_branches
+
+MOST_OPEN = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Who has no owner, and who was nobody's, in the ledger by owner.
+NOBODY = 0
 
 
 def activities_visible_to(actor: Actor) -> QuerySet[Activity]:
@@ -31,7 +36,7 @@ def activities_of(lead: Lead) -> QuerySet[Activity]:
     return Activity.objects.filter(lead=lead).select_related("user").order_by("-occurred_at", "-pk")
 
 
-def open_activities(lead: Lead, *, most: int = 50) -> list[Activity]:
+def open_activities(lead: Lead, *, most: int = MOST_OPEN) -> list[Activity]:
     """What is still to be done with a lead, the earliest first, then what has no date."""
     rows = Activity.objects.filter(lead=lead, status=ActivityStatus.PENDING, activity_type__in=TO_DO).select_related("user")
     return list(rows.order_by("due_at", "pk")[:most])
@@ -59,16 +64,22 @@ def with_lead_names(rows: QuerySet[Activity]) -> QuerySet[Activity]:
 def total_of(actor: Actor, **narrowed: Any) -> int:
     """How many activities there are in the actor's sight, exact; `narrowed` are values of their columns.
 
-    Of a person and a priority the ledger knows for who sees all leads, less what hangs on deleted ones. Otherwise they are counted
-    along the branches of the leads in sight, each of which joins as a whole.
+    For who sees all leads the ledger knows them of a person and a priority, less what hangs on deleted leads. For others the
+    ledger by owner knows those on their own and on unassigned leads; those on leads shared with them, which are few, are counted.
     """
     if not actor.can(VIEW) or not actor.can(VIEW_LEADS):
         return 0
     rows = Activity.objects.filter(**narrowed)
-    if actor.can(SEE_ALL) and set(narrowed) <= {"user_id", "priority"}:
-        counted = PriorityCount.objects.filter(**narrowed).aggregate(n=Sum("activities"))["n"] or 0
-        return int(counted) - rows.filter(lead__in=_deleted()).count()
+    if not actor.can(SEE_ALL):
+        shared = sum(rows.filter(lead__in=branch.order_by().values("pk")).count() for branch in shared_branches(actor))
+        return _summed(OwnerCount.objects.filter(owner_id__in=[actor.user_id, NOBODY], **narrowed)) + shared
+    if set(narrowed) <= {"user_id", "priority"}:
+        return _summed(PriorityCount.objects.filter(**narrowed)) - rows.filter(lead__in=_deleted()).count()
     return sum(rows.filter(lead__in=branch.order_by().values("pk")).count() for branch in branches_visible_to(actor))
+
+
+def _summed(ledger: QuerySet[Any]) -> int:
+    return int(ledger.aggregate(n=Sum("activities"))["n"] or 0)
 
 
 def _deleted() -> QuerySet[Any]:
@@ -78,6 +89,16 @@ def _deleted() -> QuerySet[Any]:
 def _set_aside() -> Q:
     """Activities of leads that nobody follows up."""
     return Q(lead__deleted_at__isnull=False) | ~Q(lead__status_id__in=open_status_ids())
+
+
+def _all_due() -> QuerySet[Activity]:
+    """What is still to be done by a certain time on any open lead.
+
+    Of a whole tenant the leads that nobody follows up are read once, along their indexes, rather than the lead of each activity.
+    """
+    closed = list(LeadStatus.objects.exclude(pk__in=open_status_ids()).order_by().values_list("pk", flat=True))
+    rows = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__isnull=False)
+    return rows.exclude(lead__in=Lead.objects.live().filter(status_id__in=closed).order_by().values("pk")).exclude(lead__in=_deleted())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +118,9 @@ def follow_up_counts(actor: Actor, *, user_id: int | None, now: datetime) -> Fol
     user_id = person_asked(actor, user_id)
     if not actor.can(VIEW) or not actor.can(VIEW_LEADS) or not actor.can(SEE_ALL):
         return FollowUpCounts(**_counted(due_visible_to(actor), user_id=user_id, now=now))
-    # Everybody's are counted along their index alone; of those, few hang on leads that are deleted, won or lost.
+    if user_id is None:
+        return FollowUpCounts(**_counted(_all_due(), user_id=None, now=now))
+    # One person's are counted along their index alone; of those, few hang on leads that are deleted, won or lost.
     rows = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__isnull=False)
     whole = _counted(rows, user_id=user_id, now=now)
     aside = _counted(rows.filter(_set_aside()), user_id=user_id, now=now)
@@ -129,6 +152,8 @@ def due_total(actor: Actor, *, before: datetime | None = None, **narrowed: Any) 
         narrowed["due_at__lt"] = before
     if not actor.can(VIEW) or not actor.can(VIEW_LEADS) or not actor.can(SEE_ALL):
         return due_visible_to(actor).filter(**narrowed).count()
+    if "user_id" not in narrowed:
+        return _all_due().filter(**narrowed).count()
     rows = Activity.objects.filter(status=ActivityStatus.PENDING, due_at__isnull=False, **narrowed)
     return rows.count() - rows.filter(_set_aside()).count()
 
@@ -140,6 +165,13 @@ def visible_ids(*, ids: Sequence[int], by: Actor) -> set[int]:
 
 def leads_of(ids: Iterable[int]) -> list[int]:
     return sorted(set(Activity.objects.filter(pk__in=list(ids)).values_list("lead_id", flat=True)))
+
+
+def note_all_activities(lead: Lead, rows: Sequence[Activity]) -> None:
+    """Who has read all activities of a lead says so, for whoever asks what is open."""
+    is_open = (row for row in rows if row.is_open and row.activity_type in TO_DO)
+    ordered = sorted(is_open, key=lambda row: (row.due_at is None, row.due_at or EPOCH, row.pk))
+    current_scope().memo.setdefault("activities.open", {})[lead.pk] = ordered[:MOST_OPEN]
 
 
 def open_once(lead: Lead) -> list[Activity]:

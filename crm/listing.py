@@ -134,7 +134,10 @@ class Listing:
         """One page of at most `limit` ids. With `offset` the rows before are counted off, which deep down is slow."""
         start = self._read_cursor(cursor) if cursor else None
         wanted = offset + limit + 1
-        rows = self.rows(wanted, start)[offset:]
+        return self.page_of(self.rows(wanted, start)[offset:], limit=limit)
+
+    def page_of(self, rows: Sequence[tuple[Any, int]], *, limit: int) -> Page:
+        """The page of rows of this list that somebody has read, one more than `limit` where there are more."""
         more = len(rows) > limit
         rows = rows[:limit]
         return Page(ids=[pk for _, pk in rows], next_cursor=self._write_cursor(rows[-1]) if more and rows else None)

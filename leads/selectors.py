@@ -8,10 +8,12 @@ from operator import itemgetter
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from audit.selectors import tracked_models
 from crm.actors import Actor
 from crm.normal import email_key
 from crm.tenancy.scope import current_scope, current_tenant_id
@@ -125,6 +127,17 @@ def rows_in_order(ids: Sequence[int], *, custom_fields: bool = False) -> list[di
     if not custom_fields:
         return [dict(zip(LIST_COLUMNS, row, strict=True)) for row in rows]
     return [{**dict(zip(LIST_COLUMNS, row[:-1], strict=True)), _CUSTOM: json.loads(row[-1])} for row in rows]
+
+
+def rows_by_status(leads: QuerySet[Lead], *, column: str, descending: bool, most: int) -> dict[int, list[tuple[Any, int]]]:
+    """Of each status the first so many (value of the sort, id), those without a value last, as a listing has them."""
+    value, pk = F(column), F("pk")
+    order = [value.desc(nulls_last=True), pk.desc()] if descending else [value.asc(nulls_last=True), pk.asc()]
+    placed = leads.order_by().annotate(place=Window(RowNumber(), partition_by=[F("status_id")], order_by=order))
+    found: dict[int, list[tuple[Any, int]]] = {}
+    for status_id, at, lead_id in placed.filter(place__lte=most).order_by("status_id", "place").values_list("status_id", column, "pk"):
+        found.setdefault(status_id, []).append((at, lead_id))
+    return found
 
 
 def row_of(lead: Lead) -> dict[str, Any]:
@@ -319,5 +332,26 @@ def exact_duplicates(*, email: str = "", phone: str = "", exclude_id: int | None
     ]
 
 
-def arrivals_of(lead: Lead) -> QuerySet[Arrival]:
-    return Arrival.objects.filter(lead=lead)
+def note_statuses_before(lead: Lead, rows: Sequence[tuple[int, datetime]]) -> None:
+    """Who has read a lead's whole history says so, for whoever asks what statuses it was in."""
+    current_scope().memo.setdefault("leads.statuses_before", {})[lead.pk] = rows
+
+
+def statuses_before(lead: Lead) -> Sequence[tuple[int, datetime]]:
+    """The status that a lead had before each of its changes, and the change's moment, the oldest first; read once for the page in progress."""
+    known: dict[int, Sequence[tuple[int, datetime]]] = current_scope().memo.get("leads.statuses_before", {})
+    if lead.pk in known:
+        return known[lead.pk]
+    history = tracked_models()[Lead]._default_manager.filter(pgh_obj_id=lead.pk)
+    return list(history.order_by("pgh_id").values_list("status_id", "pgh_created_at"))
+
+
+def note_newest_arrival(lead: Lead, arrival: Arrival | None) -> None:
+    """Who has read how a lead came in last says so, for whoever asks after them."""
+    current_scope().memo.setdefault("leads.newest_arrival", {})[lead.pk] = arrival
+
+
+def newest_arrival(lead: Lead) -> Arrival | None:
+    """How a lead came in last, read once for the page in progress."""
+    known: dict[int, Arrival | None] = current_scope().memo.get("leads.newest_arrival", {})
+    return known[lead.pk] if lead.pk in known else Arrival.objects.filter(lead=lead).order_by("-pk").first()

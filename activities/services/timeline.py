@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from activities.enums import CATEGORIES, TIMELINE_WORDS, ActivityStatus, ActivityType
 from activities.models import Activity
 from activities.permissions import VIEW
-from activities.selectors import minutes_text
+from activities.selectors import minutes_text, note_all_activities
 from activities.services.mentions import plain_text
 from crm.actors import Actor
 from crm.timeline import Entry, Position, Tally, TimelineSource, Wanted
@@ -74,7 +74,10 @@ def activity_entries(*, record: Lead, reader: Actor, wanted: Wanted, before: Pos
     rows = _rows(record, reader, wanted)
     if before is not None:
         rows = rows.filter(before.behind(at="occurred_at", key="pk", order=order))
-    for activity in rows.select_related("user").order_by("-occurred_at", "-pk")[:most]:
+    found = list(rows.select_related("user").order_by("-occurred_at", "-pk")[:most])
+    if wanted.is_everything and before is None and len(found) < most and reader.can(VIEW):
+        note_all_activities(record, found)
+    for activity in found:
         yield entry_of(activity, order)
 
 

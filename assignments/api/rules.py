@@ -11,7 +11,6 @@ from assignments.enums import Fallback, Method
 from assignments.models import AssignmentRule
 from assignments.permissions import RULES
 from assignments.selectors import current_version, find_rule, rules_in_order
-from assignments.services.conditions import without_hidden
 from assignments.services.rules import RuleSettings, change_rule, delete_rule, order_rules, save_rule
 from crm.actors import Actor
 from crm.errors import NotFound
@@ -19,6 +18,7 @@ from crm.rest.description import described
 from crm.rest.envelope import success
 from crm.rest.serializers import InputSerializer, WordChoiceField, read
 from crm.rest.views import ApiView, parse_id
+from leads.services.conditions import without_hidden
 
 _TAGS = ["assignment rules"]
 

@@ -16,7 +16,6 @@ from assignments.models import AssignmentRule, Pool, RuleVersion
 from assignments.pages.shown import conditions_said, tabs_of, target_said
 from assignments.permissions import RULES
 from assignments.selectors import current_version, find_rule, rules_in_order
-from assignments.services.conditions import hides_fields
 from assignments.services.rules import RuleSettings, change_rule, delete_rule, move_rule, save_rule
 from crm.conditions import describe
 from crm.errors import InvalidInput, NotFound
@@ -26,6 +25,7 @@ from crm.identity.selectors import active_users
 from crm.web.condition_builder import Builder
 from crm.web.pages import UNPROCESSABLE, FormPage, Page
 from leads.filters import LeadFilters
+from leads.services.conditions import hides_fields
 
 _HIDDEN = gettext_lazy("These conditions name a field you may not see, so only somebody who may can change them: %s")
 _LINE = gettext_lazy("One a line: country; state; city: people. For example “US; California; : jane@acme.example, joe@acme.example”.")

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 from assignments.enums import Nobody, Skip
 from assignments.models import AssignmentRule, Decision
 from assignments.permissions import ASSIGN, RULES
-from assignments.services import conditions
 from crm.actors import Actor
 from crm.identity.models import User
+from leads.services import conditions
 
 _SKIP, _NOBODY = dict(Skip.choices), dict(Nobody.choices)
 MOST_NAMED = 12

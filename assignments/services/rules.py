@@ -12,13 +12,13 @@ from assignments.enums import Fallback, Method
 from assignments.models import AssignmentRule, Pool, RuleVersion
 from assignments.permissions import RULES
 from assignments.selectors import current_version, rules_in_order
-from assignments.services.conditions import hides_fields, without_hidden
 from assignments.services.running import hold_turns
 from assignments.services.snapshot import condition_of
 from crm.actors import Actor
 from crm.errors import DomainError, InvalidInput, NotFound
 from crm.identity.models import Team, User
 from crm.normal import clean_text
+from leads.services.conditions import hides_fields, without_hidden
 
 MOST_RULES, MOST_TERRITORIES, MOST_LIMIT = 100, 500, 1_000_000
 # What a version keeps of a rule.

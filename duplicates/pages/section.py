@@ -71,12 +71,13 @@ def label_of_kept(item: dict[str, Any]) -> str:
 
 def merged_section(lead: Lead, actor: Actor) -> dict[str, Any]:
     """The leads that became part of this one and can be parted from it again."""
-    merges = Merge.objects.filter(winner=lead, undone_at=None).select_related("loser", "merged_by").defer("loser__search")
+    rows = Merge.objects.filter(winner=lead, undone_at=None).select_related("loser", "merged_by").defer("loser__search")
+    merges = list(rows[:20])
     return {
-        "items": list(merges[:20]),
+        "items": merges,
         "can_undo": actor.can(DECIDE) and actor.can(CHANGE),
         "answer": [
             {"merge_id": merge.pk, "lead_id": merge.loser_id, "name": merge.loser.display_name, "merged_at": merge.merged_at}
-            for merge in merges[:20]
+            for merge in merges
         ],
     }

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from crm.rest.description import component, described
 from leads.enums import Platform, Priority
+from leads.filters import offered_filters
 
 
 def _text(**options: Any) -> serializers.CharField:
@@ -96,6 +97,14 @@ _PAGES = {
     "has_next": serializers.BooleanField(),
     "has_previous": serializers.BooleanField(),
 }
+
+
+class OfferedFilters(serializers.Serializer[Any]):
+    """The filters that higher apps offer: these come after the lead's own, so they are looked up when the description is made."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: _text(required=False, help_text=str(rule.label)) for name, rule in offered_filters().items()}
+
 
 LEADS = described(
     "LeadPage",

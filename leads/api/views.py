@@ -31,6 +31,7 @@ from leads.services.intake import capture_lead
 
 _LIST_PARAMETERS = [
     *(OpenApiParameter(name, str, description=str(rule.label)) for name, rule in LeadFilters.filters.items()),
+    description.OfferedFilters,
     OpenApiParameter("assigned_user_id", str, description="The same as assigned_to"),
     OpenApiParameter(
         "filter",

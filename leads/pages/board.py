@@ -20,6 +20,7 @@ from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.filters import split_words
 from crm.listing import Listing
+from crm.listing import Page as ListPage
 from crm.web.pages import Page
 from crm.web.templatetags.ui import due_class, duration, hue, icon, initials, relative, short_money, short_number
 from customobjects.enums import FieldKind
@@ -31,7 +32,7 @@ from leads.models import LeadStatus
 from leads.pages.columns import Row, score_cell
 from leads.pages.controls import Controls
 from leads.permissions import ADD, CHANGE, VIEW
-from leads.selectors import name_of, next_statuses, owner_name_of, rows_in_order, vocabulary
+from leads.selectors import name_of, next_statuses, owner_name_of, rows_by_status, rows_in_order, vocabulary
 from leads.services.drafts import RECORDS
 
 CARDS = 20
@@ -39,6 +40,8 @@ CARDS = 20
 STALE, ROTTEN = timedelta(days=7), timedelta(days=14)
 _SORTS = ("created_at", "updated_at", "score", "priority", "next_follow_up", "last_contact")
 _ASCENDING = {"next_follow_up"}
+# What the index of owners holds beside each lead, and is no order of its own.
+BESIDE_OWNERS = {"score", "priority", "next_follow_up_at"}
 
 
 class Board:
@@ -64,6 +67,23 @@ class Board:
         """The whole board's leads in one status, along an index that begins with it."""
         branches = [branch.filter(status_id=status.pk) for branch in self.whole.listing.branches]
         return replace(self.whole.listing, branches=branches)
+
+    def first_pages(self, statuses: list[LeadStatus], *, limit: int) -> list[tuple[LeadStatus, ListPage]]:
+        """The first page of each column.
+
+        Each walks an index of its own. One owner's leads lie together in theirs, the newest first: in another order they are read once
+        for all columns rather than once for each.
+        """
+        owners, branches, column = (
+            self.whole.narrowing.values.get("assigned_to") or [],
+            self.whole.listing.branches,
+            self.whole.listing.sort.column,
+        )
+        of_one_owner = len(owners) == 1 and "none" not in owners and len(branches) == 1
+        if not (of_one_owner and self.whole.in_ledger and column in BESIDE_OWNERS):
+            return [(status, self.column(status).page(limit=limit)) for status in statuses]
+        rows = rows_by_status(branches[0], column=column, descending=self.descending, most=limit + 1)
+        return [(status, self.column(status).page_of(rows.get(status.pk, []), limit=limit)) for status in statuses]
 
     def state(self) -> dict[str, str]:
         """What of the address makes this board."""
@@ -111,13 +131,14 @@ class BoardPage(Page):
 
     def columns(self, board: Board, statuses: list[LeadStatus], *, cursor: str = "") -> list[dict[str, Any]]:
         """The first cards of each column, or those after a cursor; everything they show is read together."""
-        pages = []
-        for status in statuses:
-            listing = board.column(status)
+        pages: list[tuple[LeadStatus, ListPage]] = []
+        if cursor:
             try:
-                pages.append((status, listing.page(limit=CARDS, cursor=cursor or None)))
+                pages = [(status, board.column(status).page(limit=CARDS, cursor=cursor)) for status in statuses]
             except InvalidInput:
-                pages.append((status, listing.page(limit=CARDS)))
+                cursor = ""
+        if not cursor:
+            pages = board.first_pages(statuses, limit=CARDS)
         ids = [pk for _of, page in pages for pk in page.ids]
         rows = {row["id"]: row for row in rows_in_order(ids)}
         can_change, now, state, base = self.actor.can(CHANGE), timezone.now(), board.state(), reverse("leads:list")

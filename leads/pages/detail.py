@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.selectors import tracked_models
 from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.normal import international
@@ -28,7 +27,7 @@ from leads.pages.groups import GROUPINGS, beside_in_groups
 from leads.pages.listing import follow_up_choices
 from leads.pages.timeline import LOST_REASONS, drawn, timeline_of
 from leads.permissions import CHANGE, DELETE, VIEW
-from leads.selectors import arrivals_of, next_statuses, vocabulary
+from leads.selectors import newest_arrival, next_statuses, statuses_before, vocabulary
 from leads.services.bin import delete_lead
 from leads.services.drafts import RECORDS
 from leads.services.editing import edit_lead, find_lead
@@ -48,16 +47,18 @@ class LeadPage(Page):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         lead = find_lead(lead_id=pk, by=self.actor)
         words = vocabulary().statuses
+        # First, since it knows of a short story all that the parts after it ask for.
+        story = timeline_of(request, lead, by=self.actor)
         return self.show(
             {
                 "lead": lead,
                 "phone_shown": international(lead.phone),
                 "stages": _stages(lead, words),
-                **timeline_of(request, lead, by=self.actor),
+                **story,
                 "lost_reason": dict(LOST_REASONS).get(lead.lost_reason, lead.lost_reason),
                 "places": _places(lead, self.actor),
                 "details": _details(lead, self.actor),
-                "arrival": arrivals_of(lead).first(),
+                "arrival": newest_arrival(lead),
                 "lost_reasons": LOST_REASONS,
                 "can_change": self.actor.can(CHANGE),
                 "can_delete": self.actor.can(DELETE),
@@ -142,9 +143,7 @@ def _time_spent(lead: Lead) -> tuple[dict[int, timedelta], timedelta]:
     """How long a lead was in each status before, by its history, and how long it is in the one it has."""
     spent: dict[int, timedelta] = {}
     since = lead.created_at
-    rows = list(
-        tracked_models()[Lead]._default_manager.filter(pgh_obj_id=lead.pk).order_by("pgh_id").values_list("status_id", "pgh_created_at")
-    )
+    rows = statuses_before(lead)
     # A row of history holds what was before its moment; what it came to is in the row after it, or in the lead.
     following = [*(status_id for status_id, _at in rows[1:]), lead.status_id]
     for (old, at), new in zip(rows, following, strict=False):

@@ -13,6 +13,7 @@ from crm.tenancy.scope import current_tenant_id
 from crm.timeline import Entry, Position, Tally, TimelineSource, Wanted
 from customobjects.selectors import hidden_keys
 from leads.models import Arrival, Lead
+from leads.selectors import note_newest_arrival, note_statuses_before
 from leads.services.custom_fields import visible_change, visible_values
 from leads.services.drafts import RECORDS
 
@@ -50,6 +51,8 @@ def change_entries(*, record: Lead, reader: Actor, wanted: Wanted, before: Posit
         if only is not None:
             rows = rows.filter(pgh_id__in=only)
         found: list[Any] = list(rows.order_by("-pgh_id")[:batch])
+        if wanted.is_everything and before is None and last is None and len(found) < batch:
+            note_statuses_before(record, [(row.status_id, row.pgh_created_at) for row in reversed(found)])
         entries = [
             _change_entry(seen, order)
             for change in changes_told(record, found, consecutive=in_a_row, latest=in_a_row and before is None and last is None)
@@ -166,7 +169,10 @@ def arrival_entries(*, record: Lead, reader: Actor, wanted: Wanted, before: Posi
     rows = Arrival.objects.filter(wanted.span("received_at"), lead=record)
     if before is not None:
         rows = rows.filter(before.behind(at="received_at", key="pk", order=order))
-    for arrival in sorted(rows.order_by("-pk")[: most + _OVERLAP], key=lambda row: (row.received_at, row.pk), reverse=True):
+    found = list(rows.order_by("-pk")[: most + _OVERLAP])
+    if wanted.is_everything and before is None:
+        note_newest_arrival(record, found[0] if found else None)
+    for arrival in sorted(found, key=lambda row: (row.received_at, row.pk), reverse=True):
         place = arrival.page_url or arrival.page_id or arrival.form_id
         utm = {name: getattr(arrival, f"utm_{name}") for name in ("source", "medium", "campaign", "term", "content")}
         yield Entry(

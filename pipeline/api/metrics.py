@@ -23,7 +23,7 @@ from leads.selectors import name_of, rows_in_order
 from pipeline.api import description
 from pipeline.models import LeadStage
 from pipeline.selectors import metrics
-from pipeline.selectors.figures import kept_to, read_period
+from pipeline.selectors.figures import late_now, read_period
 from pipeline.selectors.measures import hours_of
 from pipeline.selectors.stages import recent_changes, waiting_branches
 
@@ -150,8 +150,7 @@ class ViolationsView(ApiView):
         stages = LeadStage.objects.select_related("status").in_bulk(page.ids)
         leads = {row["id"]: row for row in rows_in_order([stages[pk].lead_id for pk in page.ids if pk in stages])}
         rows = [_violation(stages[pk], leads[stages[pk].lead_id], now, hours) for pk in page.ids if pk in stages]
-        kept = kept_to(now=now, hours=hours, status_ids=statuses, by=self.actor)
-        total = sum(kept[pk].late for pk in statuses if pk in kept)
+        total = late_now(now=now, hours=hours, status_ids=statuses, by=self.actor)
         pagination = {"limit": limit, "nextCursor": page.next_cursor, "hasNext": page.next_cursor is not None}
         return success(request, rows, filters={"sla_hours": hours, "limit": limit}, total=total, pagination=pagination)
 

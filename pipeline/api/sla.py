@@ -9,12 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.rest.envelope import success
 from crm.rest.paging import MAX_LIMIT, PAGE_PARAMETERS, paged, whole
 from crm.rest.serializers import InputSerializer, WordChoiceField, read
 from crm.rest.views import ApiView, parse_id
 from leads.permissions import CHANGE, VIEW
+from leads.services.conditions import without_hidden
 from leads.services.editing import find_lead
 from pipeline.api import sla_description as description
 from pipeline.enums import SlaHours, SlaKind, StepAction
@@ -69,7 +71,7 @@ class PolicyIn(InputSerializer):
     is_active = serializers.BooleanField(default=True)
 
 
-def policy_out(policy: SlaPolicy) -> dict[str, Any]:
+def policy_out(policy: SlaPolicy, by: Actor) -> dict[str, Any]:
     return {
         "id": policy.pk,
         "name": policy.name,
@@ -78,7 +80,7 @@ def policy_out(policy: SlaPolicy) -> dict[str, Any]:
         "kind": policy.kind,
         "status_id": policy.status.number if policy.status else None,
         "status_name": policy.status.code if policy.status else None,
-        "conditions": policy.conditions,
+        "conditions": without_hidden(tree=policy.conditions, by=by),
         "target_minutes": policy.target_minutes,
         "hours": policy.hours,
         "due_soon_share": policy.due_soon_share,
@@ -110,14 +112,16 @@ class PoliciesView(ApiView):
         responses={200: description.POLICIES},
     )  # fmt: skip
     def get(self, request: Request, **_: Any) -> Response:
-        return paged(request, SlaPolicy.objects.select_related("status").order_by("position", "pk"), policy_out)
+        return paged(
+            request, SlaPolicy.objects.select_related("status").order_by("position", "pk"), lambda policy: policy_out(policy, self.actor)
+        )
 
     @extend_schema(
         request=PolicyIn, summary="Add an SLA policy", tags=_TAGS, operation_id="sla_policies_create", responses={201: description.POLICY}
     )  # fmt: skip
     def post(self, request: Request, **_: Any) -> Response:
         policy = save_policy(policy=None, wanted=_settings(read(PolicyIn, request.data)), by=self.actor)
-        return success(request, policy_out(policy), message="SLA policy created", status=201)
+        return success(request, policy_out(policy, self.actor), message="SLA policy created", status=201)
 
 
 class PolicyView(ApiView):
@@ -127,7 +131,7 @@ class PolicyView(ApiView):
 
     @extend_schema(summary="Read an SLA policy", tags=_TAGS, operation_id="sla_policy_read", responses={200: description.POLICY})
     def get(self, request: Request, id: str, **_: Any) -> Response:
-        return success(request, policy_out(find_policy(parse_id(id))))
+        return success(request, policy_out(find_policy(parse_id(id)), self.actor))
 
     @extend_schema(
         request=PolicyIn, summary="Change an SLA policy", description="What is left out stays. Its clocks are worked out anew.", tags=_TAGS,
@@ -135,11 +139,11 @@ class PolicyView(ApiView):
     )  # fmt: skip
     def put(self, request: Request, id: str, **_: Any) -> Response:
         policy = find_policy(parse_id(id))
-        now = policy_out(policy)
+        now = policy_out(policy, self.actor)
         kept = {name: value for name, value in now.items() if name in _KEPT}
         given = read(PolicyIn, request.data, partial=True)
         saved = save_policy(policy=policy, wanted=_settings({**kept, **given}), by=self.actor)
-        return success(request, policy_out(saved), message="SLA policy updated")
+        return success(request, policy_out(saved, self.actor), message="SLA policy updated")
 
     @extend_schema(exclude=True)
     def patch(self, request: Request, id: str, **_: Any) -> Response:

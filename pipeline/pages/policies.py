@@ -1,6 +1,5 @@
 """Settings: service levels."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -11,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from crm.conditions import ConditionField, describe
+from crm.actors import Actor
+from crm.conditions import describe
 from crm.errors import InvalidInput
 from crm.identity.selectors import active_users
 from crm.web.condition_builder import Builder, Group
@@ -19,11 +19,13 @@ from crm.web.pages import UNPROCESSABLE
 from crm.web.settings_pages import SettingsFormPage, SettingsFrame
 from leads.filters import LeadFilters
 from leads.models import LeadStatus
+from leads.services import conditions
 from pipeline.enums import SlaHours, SlaKind, StepAction
 from pipeline.models import SlaPolicy
 from pipeline.permissions import CONFIGURE_SLA
 from pipeline.services.policies import MOST_MINUTES, PolicySettings, delete_policy, find_policy, save_policy, set_conditions
 
+_HIDDEN = _("These conditions name a field you may not see, so only somebody who may can change them: %s")
 STEP_ROWS = 4
 _UNITS = (("1", _("minutes")), ("60", _("hours")), ("1440", _("days of 24 working hours")))
 _WHEN = (("-1", _("before it is due")), ("1", _("after it is due")))
@@ -111,14 +113,14 @@ def _initial(policy: SlaPolicy) -> dict[str, Any]:
     return initial
 
 
-def conditions_said(policy: SlaPolicy, fields: Mapping[str, ConditionField]) -> str:
+def conditions_said(policy: SlaPolicy, actor: Actor) -> str:
     """For which leads a policy is, in words; nothing where it is for all."""
     if not policy.conditions:
         return ""
     try:
-        return describe(policy.conditions, fields)
+        return conditions.said(tree=policy.conditions, by=actor)
     except (KeyError, TypeError):
-        return gettext("by a field you may not see, or that is there no more")
+        return gettext("by a field that is not there any more, so for none")
 
 
 class PoliciesPage(SettingsFrame):
@@ -128,9 +130,8 @@ class PoliciesPage(SettingsFrame):
     template = "pipeline/policies.html"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        fields = LeadFilters.seen_by(self.actor).condition_fields()
         policies = [
-            {"policy": policy, "said": conditions_said(policy, fields)}
+            {"policy": policy, "said": conditions_said(policy, self.actor)}
             for policy in SlaPolicy.objects.select_related("status").order_by("position", "pk")
         ]
         return self.show({"policies": policies})
@@ -150,8 +151,7 @@ class PolicyPage(SettingsFormPage):
         return {"policy": self.policy}
 
     def context(self, form: forms.Form) -> dict[str, Any]:
-        fields = LeadFilters.seen_by(self.actor).condition_fields()
-        return {"form": form, "policy": self.policy, "said": conditions_said(self.policy, fields) if self.policy else ""}
+        return {"form": form, "policy": self.policy, "said": conditions_said(self.policy, self.actor) if self.policy else ""}
 
     def save(self, form: forms.Form) -> HttpResponseBase:
         assert isinstance(form, PolicyForm)
@@ -168,13 +168,15 @@ class PolicyConditionsPage(SettingsFrame):
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         policy, fields = find_policy(pk), LeadFilters.seen_by(self.actor).condition_fields()
         builder, problem = Builder(fields=fields), ""
-        if policy.conditions:
+        if conditions.hides_fields(tree=policy.conditions, by=self.actor):
+            problem = _HIDDEN % conditions_said(policy, self.actor)
+        elif policy.conditions:
             try:
                 found = Builder.of(policy.conditions, fields)
                 problem = "" if found else gettext("These conditions are too deep for this form: %s") % describe(policy.conditions, fields)
                 builder = found or builder
             except KeyError:
-                problem = gettext("Its conditions name a field that is not there for you. What you save here takes their place.")
+                problem = gettext("Its conditions name a field that is not there any more. Put them together anew.")
         return self.show(self.parts(policy, builder, problem))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:

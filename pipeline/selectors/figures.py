@@ -18,7 +18,7 @@ from crm.tenancy.models import current_tenant
 from crm.tenancy.scope import current_tenant_id
 from leads.permissions import SEE_ALL
 from pipeline.selectors.measures import FIRST, LAST, Kept, Now, Past, Stay, Waiting
-from pipeline.selectors.own import own_kept, own_now, own_past
+from pipeline.selectors.own import own_kept, own_late, own_now, own_past
 
 _NEVER_BEFORE, _NEVER_AFTER = date(1900, 1, 1), date(9000, 1, 1)
 
@@ -109,10 +109,10 @@ WHERE tenant_id = %(tenant)s AND is_counted AND exited_at >= %({{start}})s AND e
 """  # noqa: S608 -- our own names
 
 
-def past_within(*, start: datetime | None, end: datetime | None, by: Actor) -> Past:
-    """What happened in a span of time; whoever may see all leads is not told the ranges, which `range_within` finds."""
+def past_within(*, start: datetime | None, end: datetime | None, extremes: bool = False, by: Actor) -> Past:
+    """What happened in a span of time. Of own leads the ranges and the long stays are told on request; of all `range_within` finds the former."""
     if not by.can(SEE_ALL):
-        return own_past(start=start, end=end, by=by)
+        return own_past(start=start, end=end, extremes=extremes, by=by)
     stays = stays_within(start=start, end=end)
     until = stays if start is None else stays_within(start=None, end=end)
     return Past(stays=stays, present={pk: stay.entries - stay.exits for pk, stay in until.items()})
@@ -235,6 +235,13 @@ def kept_to(*, now: datetime, hours: int, status_ids: list[int], by: Actor) -> d
         )
         for pk in {*ended, *waiting}
     }
+
+
+def late_now(*, now: datetime, hours: int, status_ids: list[int], by: Actor) -> int:
+    """How many leads have been in one of these statuses for more than so many hours."""
+    if not by.can(SEE_ALL):
+        return own_late(before=now - timedelta(hours=hours), status_ids=status_ids, by=by)
+    return sum(waiting.over[0] for waiting in waiting_now(now=now, status_ids=status_ids, over=(hours,)).values())
 
 
 # Whole days are added up from the ledger; of the day in which the limit lies, the stays before it are counted.

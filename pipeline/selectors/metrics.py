@@ -40,16 +40,16 @@ class Flow:
         return [status for status in self.statuses if status.category == StatusCategory.OPEN]
 
 
-def flow_of(period: Period, *, by: Actor) -> Flow:
+def flow_of(period: Period, *, extremes: bool = False, by: Actor) -> Flow:
     """Statuses in the tenant's order; of those that are switched off the ones with figures."""
-    past = past_within(start=period.start, end=period.end, by=by)
+    past = past_within(start=period.start, end=period.end, extremes=extremes, by=by)
     statuses = [status for status in LeadStatus.objects.all() if status.is_active or status.pk in past.stays or past.present.get(status.pk)]
     return Flow(statuses=statuses, stays=past.stays, present=past.present, ranges=past.ranges)
 
 
 def performance(period: Period, *, by: Actor) -> list[dict[str, Any]]:
     """S1-25."""
-    flow = flow_of(period, by=by)
+    flow = flow_of(period, extremes=True, by=by)
     ranges = flow.ranges
     if by.can(SEE_ALL):
         ranges = range_within(start=period.start, end=period.end, status_ids=[status.pk for status in flow.statuses])

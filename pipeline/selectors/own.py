@@ -15,24 +15,29 @@ FROM pipeline_leadstage
 WHERE tenant_id = %(tenant)s AND is_counted
     AND lead_id = ANY(ARRAY(SELECT id FROM leads_lead WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s AND deleted_at IS NULL))
 """
-_ENDED = "FILTER (WHERE exited_at >= %(start)s AND exited_at < %(end)s)"
-# The time taken is made of its ends here: the index holds these.
-_PAST = f"""
-SELECT status_id, left_to_id, count(*) FILTER (WHERE entered_at >= %(start)s AND entered_at < %(end)s),
-       count(*) {_ENDED}, sum(exited_at - entered_at) {_ENDED}, min(exited_at - entered_at) {_ENDED}, max(exited_at - entered_at) {_ENDED},
-       count(*) FILTER (WHERE exited_at >= %(start)s AND exited_at < %(end)s AND exited_at - entered_at > interval '24 hours'),
-       count(*) FILTER (WHERE exited_at >= %(start)s AND exited_at < %(end)s AND exited_at - entered_at > interval '48 hours'),
+# What each stay says is made once, below the sums, for which `OFFSET 0` keeps it: worked out in every one of them it took as long as
+# the walk itself. The time taken is made of its ends, which the index holds.
+_WITHIN = f"""
+FROM (
+    SELECT status_id, left_to_id, entered_at, exited_at, entered_at >= %(start)s AND entered_at < %(end)s AS came,
+           CASE WHEN exited_at >= %(start)s AND exited_at < %(end)s THEN exited_at - entered_at END AS took
+    {_STAYS} OFFSET 0
+) AS stay GROUP BY status_id, left_to_id
+"""
+_PAST = """
+SELECT status_id, left_to_id, count(*) FILTER (WHERE came), count(took), sum(took),
        count(*) FILTER (WHERE entered_at < %(end)s) - count(*) FILTER (WHERE exited_at < %(end)s)
-{_STAYS} GROUP BY status_id, left_to_id
+"""
+_EXTREMES = """,
+       min(took), max(took), count(*) FILTER (WHERE took > interval '24 hours'), count(*) FILTER (WHERE took > interval '48 hours')
 """
 
 
-def own_past(*, start: datetime | None, end: datetime | None, by: Actor) -> Past:
-    """What happened to the actor's own leads in a span of time."""
+def own_past(*, start: datetime | None, end: datetime | None, extremes: bool, by: Actor) -> Past:
+    """What happened to the actor's own leads in a span of time; on request with the shortest, the longest and the long stays."""
     past = Past()
-    for status_id, left_to, entries, exits, spent, least, most, over_24h, over_48h, present in _rows(
-        _PAST, {"start": start or FIRST, "end": end or LAST}, by
-    ):
+    statement, given = _PAST + (_EXTREMES if extremes else "") + _WITHIN, {"start": start or FIRST, "end": end or LAST}
+    for status_id, left_to, entries, exits, spent, present, *told in _rows(statement, given, by):
         past.present[status_id] = past.present.get(status_id, 0) + present
         if not entries and not exits:
             continue
@@ -41,9 +46,11 @@ def own_past(*, start: datetime | None, end: datetime | None, by: Actor) -> Past
         if exits:
             stay.exits += exits
             stay.spent += spent
+            stay.went_to[left_to] = (exits, spent)
+        if exits and told:
+            least, most, over_24h, over_48h = told
             stay.over_24h += over_24h
             stay.over_48h += over_48h
-            stay.went_to[left_to] = (exits, spent)
             before = past.ranges.get(status_id, (least, most))
             past.ranges[status_id] = min(before[0], least), max(before[1], most)
     return past
@@ -68,6 +75,15 @@ def own_now(*, now: datetime, since: datetime, over: tuple[int, ...], by: Actor)
         if leads:
             found.waiting[status_id] = Waiting(leads=leads, average=timedelta(seconds=float(average)), oldest=oldest, over=tuple(late))
     return found
+
+
+_LATE = f"SELECT count(*) {_STAYS} AND exited_at IS NULL AND entered_at < %(before)s AND status_id = ANY(%(statuses)s)"
+
+
+def own_late(*, before: datetime, status_ids: list[int], by: Actor) -> int:
+    """How many of the actor's own leads came into one of these statuses before a moment and are there still."""
+    number: int = _rows(_LATE, {"before": before, "statuses": status_ids}, by)[0][0]
+    return number
 
 
 _KEPT = f"""

@@ -21,6 +21,7 @@ from crm.operations.services import start_operation
 from leads.filters import LeadFilters
 from leads.models import Lead, LeadStatus
 from leads.permissions import CHANGE
+from leads.services.conditions import hides_fields, without_hidden
 from leads.services.editing import find_lead
 from pipeline.enums import SlaHours, SlaKind, StepAction
 from pipeline.models import SlaClock, SlaPolicy
@@ -86,12 +87,22 @@ def save_policy(*, policy: SlaPolicy | None, wanted: PolicySettings, recompute: 
 def set_conditions(*, policy: SlaPolicy, conditions: Mapping[str, Any] | None, by: Actor) -> SlaPolicy:
     """Say anew which leads a policy is for, None for all, and have the clocks worked out. Raises InvalidInput."""
     by.require(CONFIGURE_SLA)
-    if conditions:
-        read_conditions(conditions, LeadFilters.seen_by(by).condition_fields())
-    policy.conditions = dict(conditions) if conditions else None
+    policy.conditions = _checked(conditions, stored=policy.conditions, by=by)
     policy.save(update_fields=["conditions"])
     recompute_clocks(by=by)
     return policy
+
+
+def _checked(wanted: Mapping[str, Any] | None, *, stored: Any, by: Actor) -> dict[str, Any] | None:
+    """The conditions that are wanted. The stored ones as the actor was shown them, hidden parts left out, stand for the stored ones."""
+    if stored and wanted in (stored, without_hidden(tree=stored, by=by)):
+        return dict(stored)
+    if hides_fields(tree=stored, by=by):
+        raise InvalidInput({"filter": [_("These conditions name a field you may not see. Ask somebody who may to change them.")]})
+    if not wanted:
+        return None
+    read_conditions(wanted, LeadFilters.seen_by(by).condition_fields())
+    return dict(wanted)
 
 
 def delete_policy(*, policy: SlaPolicy, by: Actor) -> None:
@@ -119,18 +130,18 @@ def _set(policy: SlaPolicy, wanted: PolicySettings, *, by: Actor) -> None:
         policy.status = LeadStatus.objects.filter(number=wanted.status).first()
         if policy.status is None:
             problems["status"] = ["There is no such status."]
-    if wanted.conditions:
-        try:
-            read_conditions(wanted.conditions, LeadFilters.seen_by(by).condition_fields())
-        except InvalidInput as refusal:
-            problems["conditions"] = refusal.problems["filter"]
+    conditions = policy.conditions
+    try:
+        conditions = _checked(wanted.conditions, stored=conditions, by=by)
+    except InvalidInput as refusal:
+        problems["conditions"] = refusal.problems["filter"]
     steps, wrong = _read_steps(wanted.steps)
     if wrong:
         problems["steps"] = [wrong]
     if problems:
         raise InvalidInput(problems)
     policy.kind, policy.target_minutes, policy.hours = wanted.kind, wanted.target_minutes, wanted.hours
-    policy.conditions, policy.due_soon_share = dict(wanted.conditions) if wanted.conditions else None, wanted.due_soon_share
+    policy.conditions, policy.due_soon_share = conditions, wanted.due_soon_share
     policy.steps, policy.is_active = steps, wanted.is_active
 
 

@@ -1,10 +1,15 @@
 """The list of leads by service level: page, API, saved views and what goes through a list."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
+from django.urls import path
+from drf_spectacular.generators import SchemaGenerator
 
+from crm.savedviews.models import SavedView
+from leads.api.views import LeadsView
 from leads.filters import LeadFilters, LeadList
 from pipeline.models import SlaClock, SlaPolicy
 from pipeline.services.clocks import refresh_clocks
@@ -89,3 +94,34 @@ def test_work_through_a_list_knows_it(leads, alice):
     with acting(alice) as by:
         assert LeadList.for_work(params={"sla": "met"}, actor=by).ids_after(0, 10) == [leads["Met"].pk]
         assert LeadFilters.seen_by(by).unknown({"sla": "met"}) == []
+
+
+def test_an_export_narrows_by_it(leads, api, alice, settings, tmp_path):
+    settings.MEDIA_ROOT = str(tmp_path)
+    answer = api(alice).get("/api/leads/export", {"fields": "first_name", "sla": "due_soon,paused"})
+    rows = b"".join(answer.streaming_content).decode("utf-8-sig").split()
+    assert (rows[0], sorted(rows[1:])) == ("first_name", ["Paused", "Soon"])
+    assert api(alice).get("/api/leads/export", {"sla": "nearly"}).status_code == 400
+
+
+def test_a_saved_view_keeps_it(leads, pages, alice):
+    web = pages(alice)
+    web.post("/views/leads/new", {"name": "Too late", "audience": "private", "is_pinned": "on", "state": "sla=breached&sort=name"})
+    with inside(alice.tenant_id):
+        view = SavedView.objects.get(name="Too late")
+    assert view.query == {"sla": "breached", "sort": "name"}
+    answer = web.get(f"/leads?view={view.pk}&{urlencode(view.query)}")
+    assert answer.context["total"] == 1
+    assert f'id="lead-{leads["Breached"].pk}"' in answer.content.decode()
+    assert "Too late" in web.get("/leads").content.decode()
+
+
+def test_the_description_of_the_api_lists_it_though_its_app_comes_later():
+    document = SchemaGenerator(patterns=[path("api/leads", LeadsView.as_view())]).get_schema(public=True)
+    (methods,) = document["paths"].values()
+    parameters = {parameter["name"]: parameter for parameter in methods["get"]["parameters"]}
+    assert parameters["sla"] == {
+        "in": "query", "name": "sla", "schema": {"type": "string", "minLength": 1}, "description": parameters["sla"]["description"],
+    }  # fmt: skip
+    assert parameters["sla"]["description"]
+    assert {"status", "filter", "cursor"} <= set(parameters)

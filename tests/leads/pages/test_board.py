@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from leads.models import Lead, LeadStatus, LeadTransition
+from leads.pages.board import BESIDE_OWNERS, Board
 from tests.customobjects.parts import make_field
-from tests.factories import inside, make_lead, make_user
+from tests.factories import acting, inside, make_lead, make_user
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -88,6 +89,29 @@ def test_a_rep_sees_their_own_and_nobodys_but_not_a_colleagues(pages, tenant, al
     html = text_of(pages(bob).get("/pipeline"))
     assert ("Ann" in html, "Ben" in html, "Cid" in html) == (False, True, True)
     assert '<span class="n" data-column-count>2</span>' in column(html, "new")
+
+
+@pytest.mark.parametrize("sort", ["created_at", "-score", "next_follow_up", "-next_follow_up", "-last_contact"])
+def test_one_owners_columns_are_read_at_once_and_are_those_that_each_would_be(tenant, alice, bob, sort, django_assert_num_queries):
+    now = timezone.now()
+    for number in range(18):
+        due = now + timedelta(days=number % 5) if number % 3 else None
+        make_lead(tenant, owner=bob, status=("new", "won")[number % 2], score=number % 4, next_follow_up_at=due, last_contact_at=due)
+    make_lead(tenant, owner=alice)
+    make_lead(tenant)
+    for actor in (bob, alice):
+        with acting(actor) as by:
+            board = Board({"assigned_to": str(bob.pk), "sort": sort}, by)
+            statuses = board.statuses()
+            pages = board.first_pages(statuses, limit=4)
+            assert pages == [(status, board.column(status).page(limit=4)) for status in statuses]
+            if actor == bob:
+                assert {status.code: len(page.ids) for status, page in pages if page.ids} == {"new": 4, "won": 4}
+                following = board.column(pages[0][0]).page(limit=4, cursor=pages[0][1].next_cursor)
+                assert not set(following.ids) & set(pages[0][1].ids)
+            if board.whole.listing.sort.column in BESIDE_OWNERS:
+                with django_assert_num_queries(1):
+                    board.first_pages(statuses, limit=4)
 
 
 def test_standing_cards_are_marked_and_closed_ones_are_not(pages, tenant, alice):

@@ -7,9 +7,10 @@ import time_machine
 
 from crm.tenancy.scope import tenant_scope
 from leads.models import Lead, LeadStatus
-from pipeline.models import SlaClock
+from pipeline.models import SlaClock, SlaPolicy
 from pipeline.services.clocks import refresh_clocks
-from tests.factories import make_lead, make_user
+from tests.customobjects.parts import make_field
+from tests.factories import inside, make_lead, make_user
 
 AT = datetime(2024, 6, 12, 10, tzinfo=UTC)
 POLICY = {
@@ -138,3 +139,29 @@ def test_the_list_of_clocks_asks_a_flat_number_of_queries(client, tenant, leads,
         assert len(client.get("/api/sla/clocks").json()["data"]) == leads
     with tenant_scope(tenant.pk):
         assert SlaClock.objects.count() == leads
+
+
+def test_conditions_on_a_hidden_field_are_kept_from_the_reader_and_as_they_are(tenant, alice, admin, api, pages):
+    make_field(tenant, "number", label="Rebate", visible_to=["admin"])
+    tree = {"all": [{"field": "cf_rebate", "op": "at_least", "value": 4711}, {"field": "city", "op": "is", "value": "Rome"}]}
+    pk = api(admin).post("/api/settings/sla-policies", {**POLICY, "conditions": tree}).json()["data"]["id"]
+    here, client, page = f"/api/settings/sla-policies/{pk}", api(alice), pages(alice)
+    answers = [client.get(here), client.get("/api/settings/sla-policies"), client.patch(here, {"target_minutes": 30})]
+    answers += [page.get(f"/settings/sla{end}") for end in ("", f"/{pk}", f"/{pk}/conditions")]
+    for answer in answers:
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        assert "a field you may not see" in text
+        assert "4711" not in text
+    shown = client.get(here).json()["data"]
+    assert client.put(here, {"name": "Renamed", "conditions": shown["conditions"]}).status_code == 200
+    for wanted in ({"field": "city", "op": "is", "value": "Rome"}, None):
+        refused = client.patch(here, {"conditions": wanted})
+        assert (refused.status_code, list(refused.json()["error"]["details"])) == (400, ["conditions"])
+    row = {"do": "apply", "match": "all", "g0-match": "all", "g0-0-field": "city", "g0-0-op": "is", "g0-0-value": "Rome"}
+    answer = page.post(f"/settings/sla/{pk}/conditions", row)
+    assert (answer.status_code, "a field you may not see" in answer.content.decode()) == (422, True)
+    with inside(tenant.pk):
+        policy = SlaPolicy.objects.get()
+        assert (policy.conditions, policy.name, policy.target_minutes) == (tree, "Renamed", 30)
+    assert api(admin).get(here).json()["data"]["conditions"] == tree

@@ -13,7 +13,7 @@ from crm.tenancy.scope import tenant_scope
 from leads.models import Lead, LeadStatus
 from leads.permissions import SEE_ALL
 from pipeline.models import LeadStage
-from pipeline.selectors.figures import Period, kept_to, past_within, present_state, range_within, work_within
+from pipeline.selectors.figures import Period, kept_to, late_now, past_within, present_state, range_within, work_within
 from pipeline.selectors.measures import Kept, Stay
 from pipeline.services import ledger
 from tests.factories import acting, make_tenant, make_user
@@ -144,7 +144,7 @@ def _compare_for(by, lives, codes, start, end, clock):
     """All that somebody is told of these leads."""
     live = [life for life in lives if life.live]
     stays = [stay for life in live for stay in life.stays]
-    past = past_within(start=start, end=end, by=by)
+    past = past_within(start=start, end=end, extremes=True, by=by)
     assert _named(past.stays, codes) == reference(lives, start, end)
     before = lambda at: at is not None and (end is None or at < end)  # noqa: E731
     present: dict[str, int] = {}
@@ -160,8 +160,15 @@ def _compare_for(by, lives, codes, start, end, clock):
             spans.setdefault(status, []).append(left - entered)
     if by.can(SEE_ALL) or spans:
         assert {codes[pk]: span for pk, span in ranges.items()} == {code: (min(all_of), max(all_of)) for code, all_of in spans.items()}
+    plain = past_within(start=start, end=end, by=by)
+    assert plain.present == past.present
+    assert {codes[pk]: (stay.entries, stay.exits, stay.spent) for pk, stay in plain.stays.items()} == {
+        code: (stay.entries, stay.exits, stay.spent) for code, stay in reference(lives, start, end).items()
+    }
     for hours in (1, 24):
         limit = timedelta(hours=hours)
+        late = sum(left is None and clock - entered > limit for _status, _came, entered, left, _by in stays)
+        assert late_now(now=clock, hours=hours, status_ids=list(codes), by=by) == late
         kept = {codes[pk]: item for pk, item in kept_to(now=clock, hours=hours, status_ids=list(codes), by=by).items()}
         assert kept == {
             code: Kept(

@@ -1,4 +1,4 @@
-"""Conditions of rules for readers who may not see every custom field: what they name is kept from them, and kept as it is."""
+"""Conditions over leads that rules of higher apps keep, for readers who may not see every custom field: what they name is kept from them, and kept as it is."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
