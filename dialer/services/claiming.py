@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from crm.actors import Actor
 from crm.tenancy.scope import current_tenant_id
-from dialer.enums import CallStatus, DialMode, EntryStatus, WaitReason
+from dialer.enums import CallStatus, EntryStatus, WaitReason
 from dialer.models import Call, CallingAgent, DialSession, QueueEntry, public_id
 from dialer.services.limits import LOOK_AGAIN, Candidate, Verdict, facts_for, live_calls, verdict
 from dialer.services.placing import LEASE
@@ -234,7 +234,3 @@ def call_entries(entries: Sequence[QueueEntry], *, session: DialSession, now: da
     """Queued calls of a person for entries they hold. A number that is being called by somebody else is left out."""
     agent = CallingAgent.objects.get(pk=session.agent_id)
     return _made(entries, agent, worker=holder_of(session), now=now, session=session)
-
-
-def is_power(session: DialSession) -> bool:
-    return session.mode == DialMode.POWER

@@ -19,7 +19,7 @@ from crm.identity.hours import tenant_time
 from crm.tenancy.models import current_tenant
 from crm.worktime import WorkingTime, read_week
 from dialer.enums import LIVE, AgentKind, CallOutcome, CallResult, EntryStatus, WaitReason
-from dialer.models import Call, CallCount, CallingAgent, DialerSettings, DoNotCall, QueueEntry
+from dialer.models import AgentCount, Call, CallingAgent, DialerSettings, DoNotCall, QueueEntry
 from dialer.services.settings import settings_now
 from dialer.services.zones import common_opening, window_in, zones_for
 from leads.models import Lead
@@ -308,7 +308,7 @@ def hours_of(agent: CallingAgent) -> WorkingTime:
 def abandoned_share(agent_id: int | None, *, now: datetime) -> Decimal:
     """Of the calls that a person answered in the last 30 days, the percentage that found nobody free."""
     since = (now - timedelta(days=ABANDON_DAYS)).astimezone(ZoneInfo(current_tenant().time_zone)).date()
-    counts = CallCount.objects.filter(day__gte=since)
+    counts = AgentCount.objects.filter(day__gte=since)
     if agent_id is not None:
         counts = counts.filter(agent_id=agent_id)
     answered = [result for result in CallResult if result.outcome == CallOutcome.ANSWERED]

@@ -147,7 +147,7 @@ def _log(call: Call, entry: QueueEntry | None, *, by: Actor) -> None:
     draft = ActivityDraft(
         activity_type=ActivityType.CALL,
         status=ActivityStatus.COMPLETED,
-        description=told or str(label),
+        description=told,
         outcome=str(label),
         user_id=_active(call.user_id),
         duration=-(-call.duration_seconds // 60) if call.duration_seconds else None,

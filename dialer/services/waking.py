@@ -34,12 +34,6 @@ def wake_agent(agent_id: int, *, now: datetime) -> None:
         live.announce("dialer.agent", data={"agent": str(agent)})
 
 
-def wake_all(*, now: datetime) -> None:
-    """Have every queue of the open tenant looked at."""
-    for agent_id in CallingAgent.objects.filter(deleted_at=None, is_active=True).values_list("pk", flat=True):
-        wake_agent(agent_id, now=now)
-
-
 def look_again(*, phones: Sequence[str] | None = None, now: datetime) -> int:
     """Look anew at what was put aside: everything, or what has these numbers, such as those taken off a do-not-call list."""
     put_aside = QueueEntry.objects.filter(deleted_at=None, waits_for__in=_PUT_ASIDE, next_at__gt=now).exclude(status=EntryStatus.DONE)
