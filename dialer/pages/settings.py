@@ -259,17 +259,21 @@ class AgentDeletePage(SettingsFrame):
         return redirect("dialer:agents")
 
 
+def agent_choice() -> forms.ChoiceField:
+    """For whom a number is not called: nobody at all, or one agent."""
+
+    def choices() -> list[tuple[str, Any]]:
+        agents = CallingAgent.objects.filter(deleted_at=None).values_list("public_id", "name")
+        return [("", _("Everybody")), *((str(public_id), name) for public_id, name in agents)]
+
+    return forms.ChoiceField(label=_("For"), choices=choices, required=False)
+
+
 class DoNotCallForm(forms.Form):
     phone = forms.CharField(label=_("Phone"), max_length=40)
-    agent = forms.ModelChoiceField(
-        label=_("For"), queryset=CallingAgent.objects.none(), required=False, empty_label=_("Everybody"), to_field_name="public_id"
-    )
+    agent = agent_choice()
     until = forms.DateField(label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     reason = forms.CharField(label=_("Reason"), required=False, max_length=200)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["agent"].queryset = CallingAgent.objects.filter(deleted_at=None)  # type: ignore[attr-defined]
 
 
 class DoNotCallPage(SettingsFormPage):
@@ -300,7 +304,7 @@ class DoNotCallPage(SettingsFormPage):
     def save(self, form: forms.Form) -> HttpResponseBase:
         data = form.cleaned_data
         phone = _number(data["phone"], field="phone")
-        agent = data["agent"]
+        agent = _agent(UUID(data["agent"])) if data["agent"] else None
         add_number(
             phone=phone, agent_id=agent.pk if agent else None, until=data["until"], reason=data["reason"], now=timezone.now(), by=self.actor
         )
@@ -309,6 +313,7 @@ class DoNotCallPage(SettingsFormPage):
 
 class DoNotCallImportForm(forms.Form):
     file = forms.FileField(label=_("File"))
+    agent = agent_choice()
 
 
 class DoNotCallImportPage(SettingsFormPage):
@@ -317,7 +322,8 @@ class DoNotCallImportPage(SettingsFormPage):
     form_class = DoNotCallImportForm
 
     def save(self, form: forms.Form) -> HttpResponseBase:
-        operation = start_dnc_import(file=form.cleaned_data["file"], by=self.actor)
+        chosen = form.cleaned_data["agent"]
+        operation = start_dnc_import(file=form.cleaned_data["file"], agent=_agent(UUID(chosen)) if chosen else None, by=self.actor)
         return redirect("operations:operation", operation.pk)
 
 

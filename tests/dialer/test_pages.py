@@ -3,6 +3,7 @@
 from datetime import time, timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from activities.models import Activity
@@ -359,6 +360,15 @@ def test_numbers_are_put_on_the_list_found_and_taken_off(tenant, alice, pages):
         assert (listed.phone, listed.reason) == ("+14155550188", "Asked us")
     assert "Asked us" in text_of(client.get("/settings/do-not-call?phone=415 555 0188"))
     assert "This number may be called" in text_of(client.get("/settings/do-not-call?phone=415 555 0199"))
+    agent = make_agent(tenant, name="Winback")
+    file = SimpleUploadedFile("numbers.csv", b"phone,reason\n415-555-0190,List\n")
+    client.post("/settings/do-not-call/import", {"file": file, "agent": str(agent.public_id)})
+    with inside(tenant.pk):
+        operation = Operation.objects.get(kind="dialer.dnc_import")
+    run(operation.pk)
+    with inside(tenant.pk):
+        assert DoNotCall.objects.get(agent=agent).phone == "+14155550190"
+        DoNotCall.objects.filter(agent=agent).delete()
     client.post(f"/settings/do-not-call/{listed.pk}/remove")
     with inside(tenant.pk):
         assert not DoNotCall.objects.exists()
