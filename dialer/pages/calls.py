@@ -18,14 +18,15 @@ from dialer.enums import CallOutcome, CallResult, CallStatus, SessionState
 from dialer.errors import InvalidPhone, NoSuchCall
 from dialer.models import Call, CallEvent, CallingAgent
 from dialer.pages.outcomes import MOST_NOTES, outcome_choices, read_outcome
-from dialer.pages.shown import call_row, tabs_of
+from dialer.pages.shown import call_row, known_leads, tabs_of
 from dialer.permissions import CALL
-from dialer.selectors.desk import session_of, with_people
+from dialer.selectors.desk import open_entry_of, session_of, with_people
 from dialer.selectors.history import CallsAsked, history_page
 from dialer.selectors.queues import agents_visible_to, calls_visible_to, require_sight
-from dialer.services import calls
+from dialer.services import calls, sessions
 from dialer.services.summaries import transcript_of
 from dialer.services.telephony.recordings import open_recording
+from leads.selectors import leads_visible_to
 
 ROWS = 50
 
@@ -46,7 +47,7 @@ class CallsPage(Page):
         kept = {name: value for name, value in asked.items() if value}
         shown = min(page * ROWS, total)
         rows = {
-            "rows": [call_row(call) for call in with_people(found)],
+            "rows": [call_row(call, known_leads(self.actor, calls=found)) for call in with_people(found)],
             "more_url": f"?{urlencode({**kept, 'page': page + 1})}" if shown < total else "",
             "shown": shown,
             "total": total,
@@ -105,10 +106,10 @@ class CallPage(Page):
         is_own = found.user_id is not None and found.user_id == self.actor.user_id
         return self.show(
             {
-                **call_row(found),
+                **call_row(found, known_leads(self.actor, calls=[found])),
                 "events": [_said(event) for event in found.events.select_related("user")[:200]],
                 "transcript": transcript_of(found) if found.transcript else "",
-                "may_say": is_own and (found.is_live or found.awaits_outcome),
+                "may_say": is_own and (found.status == CallStatus.IN_PROGRESS or found.awaits_outcome),
                 "is_own": is_own,
                 **outcome_choices(),
                 "tabs": tabs_of(self.actor, "calls"),
@@ -166,11 +167,24 @@ class ClickToCallPage(Page):
         phone = e164(request.POST.get("phone", "")[:60], region=current_tenant().region)
         if phone is None:
             raise InvalidPhone(str(_("This is no number that could be called.")))
-        lead = request.POST.get("lead", "")
-        lead_id = int(lead) if lead.isascii() and lead.isdigit() and len(lead) < 19 else None
-        session = session_of(self.actor.user_id)
-        busy = session is not None and session.state not in (SessionState.WAITING, SessionState.PREVIEW, SessionState.PAUSED)
+        now, session = timezone.now(), session_of(self.actor.user_id)
+        if session and session.state == SessionState.PREVIEW and session.entry and session.entry.phone == phone:
+            sessions.dial(session_id=session.pk, now=now, by=self.actor)
+            return redirect("dialer:work")
+        entry = open_entry_of(self.actor, phone)
         call = calls.start_call(
-            lead_id=lead_id, phone=phone, session_id=session.pk if session and not busy else None, now=timezone.now(), by=self.actor
+            lead_id=self._lead(request.POST.get("lead", ""), phone),
+            phone=phone,
+            agent_id=entry.agent_id if entry else None,
+            session_id=session.pk if session and session.state == SessionState.WAITING else None,
+            now=now,
+            by=self.actor,
         )
         return redirect("dialer:work") if call.session_id else redirect("dialer:call", call.public_id)
+
+    def _lead(self, text: str, phone: str) -> int | None:
+        """The lead named, else the latest in sight that has the number."""
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        found: int | None = leads_visible_to(self.actor).filter(phone=phone).order_by("-pk").values_list("pk", flat=True).first()
+        return found

@@ -43,8 +43,8 @@ class LeadCallsPage(Page):
         return self.show(
             {
                 "lead": lead,
-                "entries": [entry_row(entry, why[entry.pk]) for entry in entries],
-                "calls": [call_row(call) for call in calls],
+                "entries": [entry_row(entry, why[entry.pk], frozenset({lead.pk})) for entry in entries],
+                "calls": [call_row(call, frozenset({lead.pk})) for call in calls],
                 "agents": list(agents_worked_by(self.actor)) if lead.phone else [],
             },
             part="calls" if request.htmx else "",  # type: ignore[attr-defined]

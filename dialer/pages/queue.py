@@ -25,7 +25,7 @@ from crm.web.pages import FormPage, Page, safe_next
 from dialer.enums import EntryStatus
 from dialer.errors import InvalidPhone, NoSuchAgent, NoSuchEntry
 from dialer.models import CallingAgent, QueueEntry
-from dialer.pages.shown import entry_row, hours_now, tabs_of
+from dialer.pages.shown import entry_row, hours_now, known_leads, tabs_of
 from dialer.permissions import MANAGE
 from dialer.selectors.desk import MOST_COUNTED, QueueNumbers, queue_numbers
 from dialer.selectors.queues import EntriesAsked, agents_visible_to, entries_page, entries_visible_to
@@ -60,9 +60,10 @@ class QueuePage(Page):
             entries = entries_visible_to(self.actor).filter(agent=chosen).select_related("agent", "lead").defer("search")
             found, next_cursor = _page(entries, which, cursor)
         why = why_not(entries=found, now=now, user_id=self.actor.user_id)
+        known = known_leads(self.actor, entries=found)
         more = {"which": which, **({"search": search} if search else {}), "cursor": next_cursor}
         rows = {
-            "rows": [entry_row(entry, why[entry.pk]) for entry in found],
+            "rows": [entry_row(entry, why[entry.pk], known) for entry in found],
             "more_url": f"?{urlencode(more)}" if next_cursor else "",
             "agent": chosen,
             "can_manage": self.actor.can(MANAGE),

@@ -1,5 +1,6 @@
 """What the dialer's pages share: their tabs, and the words for calls and entries."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from dialer.models import Call, CallingAgent, QueueEntry
 from dialer.permissions import CALL, COACH
 from dialer.services.limits import hours_of, moment_text
 from dialer.services.zones import zones_of
+from leads.selectors import leads_visible_to
 
 RESULT_TONES = {
     CallResult.COMPLETED: "success", CallResult.CALLBACK: "info", CallResult.NOT_INTERESTED: "neutral", CallResult.HUNG_UP: "warning",
@@ -58,11 +60,29 @@ def icon_of(call: Call) -> str:
     return "phone-call" if call.is_live else "phone-missed"
 
 
-def call_row(call: Call) -> dict[str, Any]:
-    """A call for a template. Its lead goes by the name it has now; where it is gone, by the one it had."""
+def known_leads(actor: Actor, *, entries: Iterable[QueueEntry] = (), calls: Iterable[Call] = ()) -> frozenset[int]:
+    """The leads of which the actor may be shown more than the number: those in sight, and those that somebody else put into a queue.
+
+    Whoever queues a lead shows it to those who call there; nobody shows themselves a colleague's lead by typing its number.
+    """
+    found: dict[int, bool] = {}
+    for entry in entries:
+        found[entry.lead_id] = found.get(entry.lead_id, False) or entry.created_by_id != actor.user_id
+    for call in calls:
+        if call.lead_id is not None:
+            queued = call.entry is not None and call.entry.created_by_id != actor.user_id
+            found[call.lead_id] = found.get(call.lead_id, False) or queued
+    shown = {pk for pk, is_shown in found.items() if is_shown}
+    rest = found.keys() - shown
+    return frozenset(shown | set(leads_visible_to(actor).filter(pk__in=rest).values_list("pk", flat=True)) if rest else shown)
+
+
+def call_row(call: Call, known: frozenset[int]) -> dict[str, Any]:
+    """A call for a template. A lead that may be shown goes by the name it has now, any other by the one it was called by."""
     return {
         "call": call,
-        "name": call.lead.display_name if call.lead else call.lead_name,
+        "name": call.lead.display_name if call.lead and call.lead_id in known else call.lead_name,
+        "lead_url": reverse("leads:detail", args=[call.lead_id]) if call.lead_id in known else "",
         "result": result_of(call),
         "icon": icon_of(call),
         "phone": international(call.phone),
@@ -70,9 +90,10 @@ def call_row(call: Call) -> dict[str, Any]:
     }
 
 
-def entry_row(entry: QueueEntry, verdict: Any) -> dict[str, Any]:
+def entry_row(entry: QueueEntry, verdict: Any, known: frozenset[int]) -> dict[str, Any]:
     """An entry with why it is not being called now, or that it may be."""
-    return {"entry": entry, "phone": international(entry.phone), "verdict": verdict, "name": name_of(entry)}
+    name = entry.lead.display_name if entry.lead_id in known else entry.first_name
+    return {"entry": entry, "phone": international(entry.phone), "verdict": verdict, "name": name}
 
 
 def hours_now(agent: CallingAgent, now: datetime) -> dict[str, str]:
@@ -86,11 +107,7 @@ def hours_now(agent: CallingAgent, now: datetime) -> dict[str, str]:
     return {"tone": "", "text": _("Opens %(when)s") % {"when": moment_text(opens, hours.zone, now)} if opens else str(_("Never open"))}
 
 
-def name_of(entry: QueueEntry) -> str:
-    return entry.lead.display_name or entry.first_name
-
-
-def local_time(entry: QueueEntry, now: datetime) -> dict[str, str]:
+def local_time(phone: str, now: datetime, *, zone_name: str = "") -> dict[str, str]:
     """What the clock of who is called says, and where."""
-    zone = ZoneInfo(entry.zone) if entry.zone else zones_of(entry.phone)[0]
+    zone = ZoneInfo(zone_name) if zone_name else zones_of(phone)[0]
     return {"time": date_format(now.astimezone(zone), "TIME_FORMAT"), "place": zone.key.rsplit("/", 1)[-1].replace("_", " ")}

@@ -18,10 +18,10 @@ from crm.normal import international
 from crm.timeline import page_of
 from crm.web.pages import Page
 from customobjects.selectors import described_values
-from dialer.enums import PauseReason, SessionState, WaitReason
-from dialer.models import Call, DialSession, QueueEntry
+from dialer.enums import CallStatus, PauseReason, SessionState, WaitReason
+from dialer.models import Call, DialSession
 from dialer.pages.outcomes import MOST_NOTES, outcome_choices, read_outcome
-from dialer.pages.shown import call_row, entry_row, local_time
+from dialer.pages.shown import call_row, entry_row, known_leads, local_time
 from dialer.permissions import CALL
 from dialer.selectors.desk import calls_of_session, days_of, next_in_queue, session_of
 from dialer.services import calls, scripts, sessions
@@ -52,47 +52,60 @@ class WorkPage(Page):
         live = calls_of_session(session)
         call = live[0] if live else None
         upcoming = next_in_queue(session, now)
-        why = why_not(entries=[*upcoming, *([session.entry] if session.entry else [])], now=now, user_id=self.actor.user_id)
+        in_front = [session.entry] if session.entry else []
+        why = why_not(entries=[*upcoming, *in_front], now=now, user_id=self.actor.user_id)
+        last = self._last(session, now) if call is None else None
+        known = known_leads(self.actor, entries=[*upcoming, *in_front], calls=[*live, *([last] if last else [])])
         return {
             "session": session,
             "state": SessionState(session.state),
             "version": version_of(session, live),
-            "call": call_row(call) if call else None,
-            "lines": [call_row(other) for other in live[1:]],
-            "card": self._card(session.entry, now) if session.entry else None,
+            "call": call_row(call, known) if call else None,
+            "lines": [call_row(other, known) for other in live[1:]],
+            "card": self._card(session, call, known, now),
             "warning": _warning(why.get(session.entry_id)) if session.entry_id and session.state == SessionState.PREVIEW else "",
-            "last": self._last(session, now) if call is None else None,
-            "upcoming": [entry_row(entry, why[entry.pk]) for entry in upcoming],
+            "last": {**call_row(last, known), "next_at": _next_at(last)} if last else None,
+            "upcoming": [entry_row(entry, why[entry.pk], known) for entry in upcoming],
             **outcome_choices(),
-            "may_say": bool(call and (call.awaits_outcome or call.is_live)),
+            "may_say": bool(call and (call.awaits_outcome or call.status == CallStatus.IN_PROGRESS)),
             "pauses": [(reason.value, reason.label) for reason in _PAUSES],
             "goes_on": goes_on and session.state == SessionState.WAITING,
             "day": days_of([session.user_id], now)[session.user_id],
         }
 
-    def _last(self, session: DialSession, now: datetime) -> dict[str, Any] | None:
+    def _last(self, session: DialSession, now: datetime) -> Call | None:
         """The call that has just ended: an unanswered one settles itself, and the person should see how."""
-        ended = (
-            Call.objects.select_related("entry", "lead")
-            .defer("search", "lead__search")
-            .filter(session=session, ended_at__gt=now - SHOWN_FOR)
-        )
-        call = ended.order_by("-pk").first()
-        return {**call_row(call), "next_at": call.entry.next_at if call.entry and not call.entry.disposition else None} if call else None
+        ended = Call.objects.select_related("entry", "lead").defer("search", "lead__search")
+        return ended.filter(session=session, ended_at__gt=now - SHOWN_FOR).order_by("-pk").first()
 
-    def _card(self, entry: QueueEntry, now: datetime) -> dict[str, Any]:
-        lead = entry.lead
-        shown = {label: text for _definition, label, text in described_values(RECORDS, lead.custom_fields, self.actor) if text}
-        return {
+    def _card(self, session: DialSession, call: Call | None, known: frozenset[int], now: datetime) -> dict[str, Any] | None:
+        """Who is called, or to be called: of an entry, or of a number that somebody clicked on. What one may not know is left out."""
+        entry = call.entry if call else session.entry
+        lead = call.lead if call else entry.lead if entry else None
+        phone = call.phone if call else entry.phone if entry else ""
+        if not phone:
+            return None
+        card: dict[str, Any] = {
             "entry": entry,
-            "lead": lead,
-            "phone": international(entry.phone),
-            "clock": local_time(entry, now),
-            "script": scripts.said(entry.agent.script, scripts.values_of(entry, person=self.actor.label, custom=shown)),
-            "own_fields": [(name, value) for name, value in entry.custom_fields.items() if value not in ("", None)][:12],
-            "fields": list(shown.items())[:8],
-            "timeline": drawn(page_of("leads.Lead", lead, reader=self.actor, most=5).entries, lead),
+            "name": call.lead_name if call else entry.first_name if entry else "",
+            "phone": international(phone),
+            "clock": local_time(phone, now, zone_name=entry.zone if entry else ""),
+            "own_fields": [(name, value) for name, value in entry.custom_fields.items() if value not in ("", None)][:12] if entry else [],
         }
+        shown: dict[str, str] = {}
+        if lead is not None and lead.pk in known:
+            shown = {label: text for _definition, label, text in described_values(RECORDS, lead.custom_fields, self.actor) if text}
+            timeline = drawn(page_of("leads.Lead", lead, reader=self.actor, most=5).entries, lead)
+            card |= {"lead": lead, "name": lead.display_name, "fields": list(shown.items())[:8], "timeline": timeline}
+        if entry is not None:
+            values = scripts.values_of(entry, person=self.actor.label, custom=shown, knows_lead="lead" in card)
+            card["script"] = scripts.said(session.agent.script, values)
+        return card
+
+
+def _next_at(call: Call) -> datetime | None:
+    """When somebody is called again, if they are."""
+    return call.entry.next_at if call.entry and not call.entry.disposition else None
 
 
 def _warning(verdict: Verdict | None) -> str:
@@ -112,7 +125,6 @@ class ActPage(WorkPage):
     """Something done at the desk with a post; the desk again as it is then."""
 
     http_method_names: ClassVar[list[str]] = ["post"]
-    acts: ClassVar[dict[str, Callable[..., object]]] = {}
 
     def post(self, request: HttpRequest, act: str) -> HttpResponseBase:
         if act not in _ACTS:

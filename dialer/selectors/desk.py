@@ -15,6 +15,7 @@ from crm.tenancy.scope import current_tenant_id
 from dialer.enums import LIVE, CallOutcome, CallResult, EntryStatus
 from dialer.models import Call, CallCount, CallingAgent, DialSession, QueueEntry, SessionSpan
 from dialer.permissions import COACH
+from dialer.selectors.queues import agents_worked_by
 
 # Counting stops here: a longer queue is "so many and more".
 MOST_COUNTED = 10_000
@@ -72,10 +73,18 @@ def session_of(user_id: int | None) -> DialSession | None:
 
 
 def calls_of_session(session: DialSession) -> list[Call]:
-    """Its live calls, the person's own first, and the one that still has to be said what came of."""
-    live = Q(status__in=LIVE) | Q(awaits_outcome=True)
-    calls = Call.objects.select_related("lead").filter(live, session=session).order_by("-pk")
+    """Its live calls, the person's own first, and those of which the person still has to say what came, wherever they were made."""
+    wanted = Q(status__in=LIVE, session=session) | Q(awaits_outcome=True, user_id=session.user_id)
+    calls = (
+        Call.objects.select_related("lead__status", "entry__agent", "agent").defer("search", "lead__search").filter(wanted).order_by("-pk")
+    )
     return sorted(calls[:10], key=lambda call: (call.answered_at is None, call.pk))
+
+
+def open_entry_of(actor: Actor, phone: str) -> QueueEntry | None:
+    """The entry that waits for this number in a queue the actor works in, and lies in nobody's hands: a call by hand is one of its attempts."""
+    entries = QueueEntry.objects.filter(phone=phone, deleted_at=None, held_by="", agent__in=agents_worked_by(actor).filter(is_active=True))
+    return entries.exclude(status=EntryStatus.DONE).defer("search").order_by("next_at", "pk").first()
 
 
 def next_in_queue(session: DialSession, now: datetime, most: int = 6) -> list[QueueEntry]:

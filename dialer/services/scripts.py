@@ -14,8 +14,15 @@ def said(script: str, values: Mapping[str, object]) -> str:
     return _NAME.sub(lambda match: known.get(match[1].casefold().replace(" ", "_"), ""), script)
 
 
-def values_of(entry: QueueEntry, *, person: str = "", custom: Mapping[str, object] | None = None) -> dict[str, object]:
-    """What a script may name of an entry and its lead: `custom` are the lead's further fields, as far as the reader may see them."""
+def values_of(
+    entry: QueueEntry, *, person: str = "", custom: Mapping[str, object] | None = None, knows_lead: bool = True
+) -> dict[str, object]:
+    """What a script may name of an entry and its lead: `custom` are the lead's further fields, as far as the reader may see them.
+
+    Who may not know the lead is told what the entry says alone.
+    """
+    if not knows_lead:
+        return {**entry.custom_fields, "first_name": entry.first_name, "phone": entry.phone, "agent": entry.agent.name, "me": person}
     lead = entry.lead
     return {
         **(custom or {}),

@@ -203,6 +203,8 @@ def _free_desk(locked: Locked, *, now: datetime) -> None:
     """The person may have the next, unless another of their calls goes on."""
     session = locked.session
     if session is None or session.state == SessionState.ENDED:
+        session = _desk_that_waits_for(locked.call)
+    if session is None:
         return
     if session.state in (SessionState.WAITING, SessionState.PREVIEW):
         tell(session, locked.call)
@@ -214,9 +216,15 @@ def _free_desk(locked: Locked, *, now: datetime) -> None:
     if session.state == SessionState.PAUSED:
         session.entry = None
         set_state(session, SessionState.PAUSED, now=now, pause_reason=session.pause_reason)
-    elif not Call.objects.filter(session_id=session.pk, awaits_outcome=True).exclude(pk=locked.call.pk).exists():
+    elif not Call.objects.filter(user_id=session.user_id, awaits_outcome=True).exclude(pk=locked.call.pk).exists():
         session.entry = None
         set_state(session, SessionState.WAITING, now=now)
+
+
+def _desk_that_waits_for(call: Call) -> DialSession | None:
+    """A session of today that asks for the outcome of a call made elsewhere. One that somebody holds is left: its page asks again."""
+    waiting = DialSession.objects.filter(user_id=call.user_id, ended_at=None, state=SessionState.WRAP_UP)
+    return waiting.select_for_update(of=("self",), skip_locked=True).first() if call.user_id is not None else None
 
 
 def _free_line(call: Call, *, now: datetime) -> None:

@@ -57,8 +57,8 @@ def phone_cell(row: Row) -> SafeString:
     if not row["phone"]:
         return _NOTHING
     return format_html(
-        '<a class="inline-edit" href="tel:{}" data-row-key="c" data-row-label="{}">{}</a>',
-        row["phone"], _("Call"), international(row["phone"]),
+        '<a class="inline-edit" href="tel:{}" data-lead="{}" data-row-key="c" data-row-label="{}">{}</a>',
+        row["phone"], row["id"], _("Call"), international(row["phone"]),
     )  # fmt: skip
 
 

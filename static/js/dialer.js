@@ -59,7 +59,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
   announce(one(".desk-head .badge", desk)?.textContent.trim() || "");
   if (state === "on_call") one("[data-desk-notes]", desk)?.focus();
 });
-on("click", "[data-callback]", () => one("#callback-dialog")?.close());
+/* The dialog stands outside the form: what is chosen there is put into it. */
+on("click", "[data-callback]", (event, button) => {
+  const form = one("#outcome");
+  one("[data-when]", form).value = button.dataset.callback;
+  one("#callback-dialog").close();
+  form.requestSubmit();
+});
 
 function network() {
   const banner = one("[data-desk-offline]");

@@ -45,12 +45,13 @@ def test_calls_a_lead_by_keyboard_and_goes_on(site):
     notes = page.get_by_role("textbox", name="Notes")
     expect(notes).to_be_focused(timeout=15_000)
     page.keyboard.type("Wants an offer for 5 seats")
-    # Numbers are text while one types; with Alt they are outcomes.
-    page.keyboard.press("Alt+Digit1")
+    # Numbers are text while one types; with Alt they are outcomes, and a callback asks when.
+    page.keyboard.press("Alt+Digit2")
+    page.get_by_role("button", name="Tomorrow morning").click()
     expect(page.get_by_role("heading", name=second.lead.display_name)).to_be_visible()
     with inside(tenant.pk):
         call.refresh_from_db()
-        assert (call.result, call.notes) == ("completed", "Wants an offer for 5 seats")
+        assert (call.result, call.notes, call.entry.callback_for_id) == ("callback", "Wants an offer for 5 seats", rep.pk)
 
     with inside(tenant.pk):
         DialSession.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))

@@ -13,6 +13,7 @@ from crm.operations.runner import run
 from crm.savedviews.services import ViewSettings, save_view
 from dialer.enums import CallResult, PauseReason, SessionState
 from dialer.models import Call, CallingAgent, DialerSettings, DialSession, DoNotCall, QueueEntry
+from dialer.services.entries import queue_lead
 from dialer.services.scheduling import simulate
 from dialer.services.sessions import pause_silent
 from dialer.services.settings import save_settings
@@ -279,6 +280,68 @@ def test_a_click_on_a_number_calls_it(tenant, bob, agent, pages):
         assert (call.result, call.notes) == ("not_interested", "No budget.")
     refused = client.post("/dialer/call", {"phone": "12"}, HTTP_REFERER="/leads", follow=True)
     assert "no number that could be called" in text_of(refused)
+
+
+def test_a_click_finds_the_lead_and_the_entry_of_its_number(tenant, bob, agent, pages):
+    lead = make_lead(tenant, owner=bob, first_name="Vera", phone=answering("human"))
+    entry = make_entry(agent, lead=lead, phone=lead.phone, first_name="Vera")
+    pages(bob).post("/dialer/call", {"phone": lead.phone})
+    with inside(tenant.pk):
+        call = Call.objects.get()
+        assert (call.lead_id, call.entry_id, call.agent_id) == (lead.pk, entry.pk, agent.pk)
+
+
+def test_a_click_in_a_session_brings_its_lead_to_the_desk(tenant, bob, agent, pages):
+    lead = make_lead(tenant, owner=bob, first_name="Vera", phone=answering("human"))
+    client = pages(bob)
+    start(client, agent)
+    assert client.post("/dialer/call", {"phone": lead.phone})["Location"] == "/dialer/work"
+    answer = text_of(client.get("/dialer/work"))
+    assert "Vera" in answer
+    assert "Nobody is to be called just now" not in answer
+    # While it rings there is no outcome to say.
+    assert "Outcome (hangs up)" not in answer
+    later(tenant, 40)
+    assert "Outcome (hangs up)" in text_of(client.get("/dialer/work"))
+
+
+def test_what_was_left_unsaid_is_asked_for_at_the_desk(tenant, bob, agent, pages):
+    lead = make_lead(tenant, owner=bob, first_name="Vera", phone=answering("human"))
+    client = pages(bob)
+    client.post("/dialer/call", {"phone": lead.phone})
+    later(tenant, 600)
+    make_entry(agent, first_name="Next")
+    start(client, agent)
+    answer = text_of(client.get("/dialer/work"))
+    assert "What came of it?" in answer
+    assert "Vera" in answer
+    act(client, "outcome", result="completed")
+    assert state_of(bob) == SessionState.WAITING
+
+
+def test_typing_a_number_shows_nobody_a_colleagues_lead(tenant, alice, bob, agent, pages):
+    make_lead(tenant, owner=alice, first_name="Secretia", last_name="Hidden", notes="TOP SECRET", phone="+14155550133")
+    client = pages(bob)
+    client.post(f"/dialer/queues/{agent.public_id}/add", {"first_name": "Ann", "phone": "+14155550133"})
+    start(client, agent)
+    pages_seen = [
+        text_of(act(client, "next")),
+        text_of(client.get(f"/dialer/queues/{agent.public_id}")),
+        text_of(client.get("/dialer/work")),
+    ]
+    for answer in pages_seen:
+        assert "Ann" in answer
+        assert "Secretia" not in answer
+        assert "TOP SECRET" not in answer
+
+
+def test_who_works_a_queue_knows_whom_a_manager_put_there(tenant, alice, bob, agent, pages):
+    lead = make_lead(tenant, owner=alice, first_name="Vera", notes="Prefers mornings", phone="+14155550133")
+    with acting(alice) as by:
+        queue_lead(agent=agent, first_name="Vera", phone=lead.phone, now=timezone.now(), by=by)
+    client = pages(bob)
+    start(client, agent)
+    assert "Prefers mornings" in text_of(act(client, "next"))
 
 
 def test_calls_are_found_and_opened(tenant, alice, bob, agent, pages):
