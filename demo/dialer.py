@@ -1,4 +1,7 @@
-"""Queues of the demo with a few weeks of calls behind them: two dialled by the machine, one worked by people."""
+"""Queues of the demo with a few weeks of calls behind them: two dialled by the machine, one worked by people.
+
+The first by name is one of the machine's that is in use: who tries document 2's calls takes that one, and they are made by themselves.
+"""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ _AGENTS: tuple[dict[str, Any], ...] = (
         "script": "Hello {first_name}, this is {me}. You asked us about better follow-up at {company}. Is this a good moment?",
     },
     {
-        "name": "Trial reminders", "kind": AgentKind.AUTOMATED, "business_hours": _OFFICE, "max_attempts": 3, "retry_delay_minutes": 90, "most_calls": 3,
+        "name": "Ending trials", "kind": AgentKind.AUTOMATED, "business_hours": _OFFICE, "max_attempts": 3, "retry_delay_minutes": 90, "most_calls": 3,
         "script": "Good day {first_name}, your trial of our sales desk ends this week. Shall somebody call you about the next step?",
     },
     {

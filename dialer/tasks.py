@@ -1,4 +1,4 @@
-"""Celery entry points of the dialer. Each reads the clock once."""
+"""Celery entry points of the dialer. Those that take a while read the clock anew as they go."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -15,17 +15,17 @@ def schedule(**_: object) -> None:
 
 @shared_task(name="dialer.run_agents")
 def run_agents(**_: object) -> None:
-    scheduling.run_due(now=timezone.now())
+    scheduling.run_due(now=timezone.now(), clock=timezone.now)
 
 
 @shared_task(name="dialer.place_waiting")
 def place_waiting(**_: object) -> None:
-    placing.place_waiting(now=timezone.now())
+    placing.place_waiting(now=timezone.now(), clock=timezone.now)
 
 
 @shared_task(name="dialer.return_leases")
 def return_leases(**_: object) -> None:
-    placing.return_leases(now=timezone.now())
+    placing.return_leases(now=timezone.now(), clock=timezone.now)
 
 
 @shared_task(name="dialer.simulate")

@@ -16,7 +16,7 @@ from crm.rest.description import component
 from crm.rest.files import file_response
 from dialer.api.entries import MESSAGE, PAGE
 from dialer.api.inputs import HistoryQuery, ScheduleIn, SpanQuery
-from dialer.api.output import CALL, METRICS, call_out
+from dialer.api.output import CALL, METRICS, calls_out
 from dialer.api.surface import DialerView, read_body, read_query, read_uuid
 from dialer.errors import NoSuchCall
 from dialer.selectors.history import CallsAsked, history_page
@@ -65,7 +65,7 @@ class HistoryView(_OfAgents):
         )
         calls, total = history_page(actor=self.actor, asked=wanted, page=asked["page"], per_page=asked["per_page"])
         return Response(
-            {"calls": [call_out(call, request) for call in calls], "total": total, "page": asked["page"], "per_page": asked["per_page"]}
+            {"calls": calls_out(calls, request, actor=self.actor), "total": total, "page": asked["page"], "per_page": asked["per_page"]}
         )
 
 

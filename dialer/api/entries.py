@@ -15,9 +15,9 @@ from crm.operations.selectors import operations_visible_to
 from crm.rest.description import component
 from crm.rest.views import parse_id
 from dialer.api.inputs import EntriesQuery, EntryChangeIn, EntryIn, FillIn, ImportQuery, OutcomeIn
-from dialer.api.output import CALL, ENTRY, IMPORT, WHY, call_out, entry_out, import_out, why_out
+from dialer.api.output import CALL, ENTRY, IMPORT, WHY, calls_out, entries_out, entry_out, import_out, why_out
 from dialer.api.surface import DialerView, Unprocessable, read_body, read_query, read_uuid
-from dialer.enums import CallResult
+from dialer.enums import AgentKind, CallResult
 from dialer.errors import NoSuchCall, NoSuchImport
 from dialer.models import QueueEntry
 from dialer.permissions import CALL as MAY_CALL
@@ -32,6 +32,8 @@ from dialer.services.limits import why_not
 _TAGS = ["leads to be called"]
 # So many rows are answered at once; more run as an operation (decision C49).
 AT_ONCE = 1000
+# Nothing stands against it, but no machine will call it either.
+_WAITS = "May be called now; waits for somebody to take it."
 MESSAGE = {"message": serializers.CharField()}
 PAGE = {"total": serializers.IntegerField(), "page": serializers.IntegerField(), "per_page": serializers.IntegerField()}
 
@@ -52,7 +54,7 @@ class EntriesView(DialerView):
         wanted = EntriesAsked(agent=agent, status=asked.get("status_filter", ""), search=asked.get("search", ""))
         entries, total = entries_page(actor=self.actor, asked=wanted, page=asked["page"], per_page=asked["per_page"])
         return Response(
-            {"leads": [entry_out(entry) for entry in entries], "total": total, "page": asked["page"], "per_page": asked["per_page"]}
+            {"leads": entries_out(entries, actor=self.actor), "total": total, "page": asked["page"], "per_page": asked["per_page"]}
         )
 
     @extend_schema(request=EntryIn, responses={200: component("Entry", ENTRY)}, tags=_TAGS, summary="Add a lead to be called")
@@ -68,7 +70,7 @@ class EntriesView(DialerView):
             now=timezone.now(),
             by=self.actor,
         )
-        return Response(entry_out(entry))
+        return Response(entry_out(entry, actor=self.actor))
 
 
 class EntryView(DialerView):
@@ -76,7 +78,7 @@ class EntryView(DialerView):
 
     @extend_schema(responses={200: component("Entry", ENTRY)}, tags=_TAGS, summary="Read a lead to be called", operation_id="leads_read")
     def get(self, request: Request, lead_id: str) -> Response:
-        return Response(entry_out(self.entry(lead_id)))
+        return Response(entry_out(self.entry(lead_id), actor=self.actor))
 
     @extend_schema(request=EntryChangeIn, responses={200: component("Entry", ENTRY)}, tags=_TAGS, summary="Change a lead to be called")
     def put(self, request: Request, lead_id: str) -> Response:
@@ -85,7 +87,7 @@ class EntryView(DialerView):
         changes = {{"phone_e164": "phone"}.get(name, name): value for name, value in body.items()}
         changed = change_entry(entry_id=entry.pk, changes=changes, now=timezone.now(), by=self.actor)
         changed.agent = entry.agent
-        return Response(entry_out(changed))
+        return Response(entry_out(changed, actor=self.actor))
 
     @extend_schema(request=EntryChangeIn, responses={200: component("Entry", ENTRY)}, tags=_TAGS, summary="Change a lead in part")
     def patch(self, request: Request, lead_id: str) -> Response:
@@ -111,7 +113,9 @@ class EntryWhyView(EntryView):
     def get(self, request: Request, lead_id: str) -> Response:
         entry = self.entry(lead_id)
         said = why_not(entries=[entry], now=timezone.now(), user_id=self.actor.user_id)[entry.pk]
-        return Response(why_out(may_call=said.may_call, reason=said.reason, text=str(said.text), at=said.at))
+        waits = said.may_call and entry.agent.kind == AgentKind.HUMAN
+        text = _WAITS if waits else said.text
+        return Response(why_out(may_call=said.may_call, reason=said.reason, text=str(text), at=said.at))
 
 
 class EntryOutcomeView(EntryView):
@@ -128,7 +132,7 @@ class EntryOutcomeView(EntryView):
             raise NoSuchCall
         result = CallResult(body.pop("result"))
         call = record_outcome(call_id=last, result=result, now=timezone.now(), by=self.actor, **body)
-        return Response(call_out(calls_in_order([call.pk])[0], request))
+        return Response(calls_out(calls_in_order([call.pk]), request, actor=self.actor)[0])
 
 
 class UploadIn(serializers.Serializer[Any]):
@@ -186,10 +190,8 @@ class FillsView(DialerView):
     def post(self, request: Request) -> Response:
         body = read_body(FillIn, request.data)
         agent = find_agent(body["agent_id"], actor=self.actor)
-        ids = body.get("lead_ids")
-        operation = filling.start_fill(
-            agent_id=agent.pk, query=body.get("query", ""), ids=ids or (), all_matching=ids is None, by=self.actor
-        )
+        ids = body.get("lead_ids", ())
+        operation = filling.start_fill(agent_id=agent.pk, query=body.get("query", ""), ids=ids, all_matching=not ids, by=self.actor)
         return Response(import_out(operation), status=202)
 
 

@@ -15,6 +15,7 @@ from dialer.api.surface import PageQuery
 from dialer.enums import BY_PERSON, RETRYABLE, AgentKind, CallOutcome, CallResult, DialMode, Disposition, EntryStatus, ProviderName
 from dialer.services.agents import MOST_HOLIDAYS, MOST_MEMBERS, MOST_SCRIPT
 from dialer.services.entries import MOST_NAME
+from dialer.services.filling import filters_in
 
 _E164 = re.compile(r"\+[1-9][0-9]{0,14}")
 _NO_E164 = "Phone number must be in E.164 format"
@@ -27,7 +28,7 @@ class E164Field(serializers.CharField):
     """A number in E.164 as it is written; whether it could be dialled is the service's to say."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=True, **options)
+        super().__init__(trim_whitespace=True, error_messages={"null": _NO_E164, "blank": _NO_E164}, **options)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str) or not _E164.fullmatch(data.strip()):
@@ -56,6 +57,8 @@ class HoursField(serializers.Field):  # type: ignore[type-arg]
         for day, spans in data.items():
             word = word_key(str(day))
             name = str(WEEKDAYS.index(word)) if word in WEEKDAYS else word
+            if name in stored:
+                raise serializers.ValidationError(f"{day} is given twice: name each weekday once")
             stored[name] = spans or []
         try:
             read_week(stored)
@@ -107,10 +110,22 @@ class OutcomeIn(InputSerializer):
 
 class FillIn(InputSerializer):
     agent_id = serializers.UUIDField()
-    query = serializers.CharField(required=False, allow_blank=True, max_length=8000, help_text="As the address of a list of leads has it")
+    query = serializers.CharField(required=False, max_length=8000, help_text="As the address of a list of leads has it")
     lead_ids = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), required=False, help_text="Ids of the CRM, instead of a query"
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        allow_empty=False,
+        help_text="Ids of the CRM, instead of a query",
     )
+    all = serializers.BooleanField(required=False, help_text="Every lead in sight, instead of a query")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if sum(bool(attrs.get(name)) for name in ("query", "lead_ids", "all")) != 1:
+            raise serializers.ValidationError("Give exactly one of query, lead_ids and all: true")
+        # What says only how a list is shown would be every lead.
+        if "query" in attrs and not filters_in(attrs["query"]):
+            raise serializers.ValidationError({"query": "Narrows nothing; give all: true for every lead"})
+        return attrs
 
 
 # --- calls ---

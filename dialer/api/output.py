@@ -1,6 +1,6 @@
 """How the dialer's API answers its records, and their description."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +8,14 @@ from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from crm.actors import Actor
+from crm.operations.enums import RowOutcome
 from crm.operations.models import Operation, OperationRow
 from crm.rest.description import component
+from customobjects.services.kinds import LARGEST_EXACT
 from dialer.api.inputs import WEEKDAYS
 from dialer.models import Call, CallingAgent, DialerSettings, DoNotCall, QueueEntry, RetryRule
+from dialer.selectors.queues import leads_in_sight
 
 # So many failed rows are answered with an import; all that are kept stand at the operation's own address.
 MOST_ERRORS = 1000
@@ -25,7 +29,8 @@ _TEXT, _INT, _FLAG, _TIME, _UUID = (
 
 ENTRY = {
     "id": _UUID(), "agent_id": _UUID(), "first_name": _TEXT(), "phone_e164": _TEXT(), "status": _TEXT(), "custom_fields": serializers.DictField(),
-    "schedule_at": _TIME(), "attempts_count": _INT(), "disposition": _TEXT(allow_null=True), "crm_lead_id": _INT(), "created_at": _TIME(),
+    "schedule_at": _TIME(), "attempts_count": _INT(), "disposition": _TEXT(allow_null=True),
+    "crm_lead_id": _INT(allow_null=True, help_text="None where the lead is out of sight"), "created_at": _TIME(),
     "updated_at": _TIME(),
 }  # fmt: skip
 CALL = {
@@ -51,7 +56,10 @@ NUMBER = {
 }  # fmt: skip
 IMPORT = {
     "success_count": _INT(), "error_count": _INT(), "errors": component("DialerRowError", {"row": _INT(), "error": _TEXT()}, many=True),
-    "total_processed": _INT(), "operation_id": _INT(), "state": _TEXT(), "progress": _INT(allow_null=True), "status_url": _TEXT(),
+    "skipped_count": _INT(),
+    "skipped": component("DialerSkippedRow", {"row": _INT(), "reason": _TEXT(), "crm_lead_id": _INT(allow_null=True)}, many=True),
+    "total_processed": _INT(), "operation_id": _INT(), "state": _TEXT(), "error": _TEXT(allow_null=True, help_text="Why the whole of it failed"),
+    "progress": _INT(allow_null=True), "status_url": _TEXT(),
 }  # fmt: skip
 METRICS = {
     "total_calls": _INT(), "answered_calls": _INT(), "no_answer_calls": _INT(), "failed_calls": _INT(),
@@ -65,27 +73,50 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def entry_out(entry: QueueEntry) -> dict[str, Any]:
+def entry_out(entry: QueueEntry, *, actor: Actor) -> dict[str, Any]:
     """An entry with its agent loaded: document 2's lead."""
+    return entries_out([entry], actor=actor)[0]
+
+
+def entries_out(entries: Sequence[QueueEntry], *, actor: Actor) -> list[dict[str, Any]]:
+    """Entries with their agents loaded. Which lead of the CRM has a number is told to those who see the lead."""
+    seen = leads_in_sight([entry.lead_id for entry in entries], actor=actor)
+    return [_entry_out(entry, seen) for entry in entries]
+
+
+def _entry_out(entry: QueueEntry, seen: Container[int | None]) -> dict[str, Any]:
     return {
         "id": entry.public_id,
         "agent_id": entry.agent.public_id,
         "first_name": entry.first_name,
         "phone_e164": entry.phone,
         "status": entry.status,
-        "custom_fields": entry.custom_fields,
+        "custom_fields": _as_sent(entry.custom_fields),
         "schedule_at": entry.schedule_at,
         "attempts_count": entry.attempts_count,
         "disposition": entry.disposition or None,
-        "crm_lead_id": entry.lead_id,
+        "crm_lead_id": entry.lead_id if entry.lead_id in seen else None,
         "created_at": entry.created_at,
         "updated_at": entry.updated_at,
     }
 
 
-def call_out(call: Call, request: Request) -> dict[str, Any]:
-    """A call with its entry and agent loaded."""
+def _as_sent(value: Any) -> Any:
+    """A stored value; the database writes large floats as whole numbers, which JSON's readers do not take."""
+    if isinstance(value, dict):
+        return {key: _as_sent(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_sent(item) for item in value]
+    return float(value) if isinstance(value, int) and abs(value) > LARGEST_EXACT else value
 
+
+def calls_out(calls: Sequence[Call], request: Request, *, actor: Actor) -> list[dict[str, Any]]:
+    """Calls with their entries and agents loaded; their leads' ids where the lead is in sight."""
+    seen = leads_in_sight([call.lead_id for call in calls], actor=actor)
+    return [_call_out(call, request, seen) for call in calls]
+
+
+def _call_out(call: Call, request: Request, seen: Container[int | None]) -> dict[str, Any]:
     def address(name: str, there: Any) -> str | None:
         return request.build_absolute_uri(reverse(f"dialer-api:{name}", args=[call.public_id])) if there else None
 
@@ -106,7 +137,7 @@ def call_out(call: Call, request: Request) -> dict[str, Any]:
         "summary": call.summary,
         "notes": call.notes,
         "user_id": call.user_id,
-        "crm_lead_id": call.lead_id,
+        "crm_lead_id": call.lead_id if call.lead_id in seen else None,
         "created_at": call.created_at,
         "answered_at": call.answered_at,
         "ended_at": call.ended_at,
@@ -162,12 +193,17 @@ def number_out(listed: DoNotCall) -> dict[str, Any]:
 
 
 def import_out(operation: Operation) -> dict[str, Any]:
-    """An import's counters under document 2's names. What was listed already counts as well as what is new."""
-    errors = OperationRow.objects.filter(operation=operation, outcome="failed").order_by("row", "pk")[:MOST_ERRORS]
+    """An import's counters under document 2's names. What was left as it stood is neither a success nor an error."""
+    rows = OperationRow.objects.filter(operation=operation).order_by("row", "pk")
+    errors = rows.filter(outcome=RowOutcome.FAILED)[:MOST_ERRORS]
+    skipped = rows.filter(outcome=RowOutcome.SKIPPED)[:MOST_ERRORS]
     return {
-        "success_count": operation.done - operation.failed,
+        "success_count": operation.created + operation.updated,
         "error_count": operation.failed,
         "errors": [{"row": error.row, "error": error.message} for error in errors],
+        "skipped_count": operation.skipped,
+        "skipped": [{"row": row.row, "reason": row.message, "crm_lead_id": row.record_id} for row in skipped],
+        "error": operation.error or None,
         "total_processed": operation.done,
         "operation_id": operation.pk,
         "state": operation.state,

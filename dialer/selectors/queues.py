@@ -1,6 +1,6 @@
 """Who sees which queues, their entries and their numbers; one set of rules for API, pages and admin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from dialer.errors import NoSuchAgent, NoSuchEntry
 from dialer.models import AgentMember, Call, CallingAgent, QueueEntry, RetryRule
 from dialer.permissions import CALL, COACH, MANAGE
 from leads.filters import search_query
+from leads.selectors import leads_visible_to
 
 # So many matches are put in order here; of more, the newest are met soon on the way along the list.
 MOST_CANDIDATES = 5_000
@@ -82,10 +83,19 @@ def find_agent(public_id: UUID, *, actor: Actor) -> CallingAgent:
 
 
 def entries_visible_to(actor: Actor) -> QuerySet[QueueEntry]:
-    """The live entries of the queues an actor sees."""
+    """The live entries of the queues an actor sees. Those of a deleted agent are gone with it."""
     entries = QueueEntry.objects.filter(deleted_at=None)
-    own = queue_ids(actor)
+    own = _live_queue_ids(actor)
     return entries if own is None else entries.filter(agent_id__in=own)
+
+
+def _live_queue_ids(actor: Actor) -> list[int] | None:
+    """The agents in use whose entries an actor sees; None for every one, where none was deleted."""
+    own = queue_ids(actor)
+    if own is None and not CallingAgent.objects.exclude(deleted_at=None).exists():
+        return None
+    live = CallingAgent.objects.filter(deleted_at=None).order_by("pk")
+    return list((live if own is None else live.filter(pk__in=own)).values_list("pk", flat=True))
 
 
 def find_entry(public_id: UUID, *, actor: Actor) -> QueueEntry:
@@ -94,6 +104,12 @@ def find_entry(public_id: UUID, *, actor: Actor) -> QueueEntry:
     if entry is None:
         raise NoSuchEntry
     return entry
+
+
+def leads_in_sight(ids: Iterable[int | None], *, actor: Actor) -> set[int | None]:
+    """Those of these leads of the CRM that an actor may see: working a queue shows who is called, not whose lead it is."""
+    wanted = {pk for pk in ids if pk is not None}
+    return set(leads_visible_to(actor).filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +142,7 @@ def _found(actor: Actor, asked: EntriesAsked, skip: int, most: int) -> tuple[lis
     query = search_query(asked.search)
     if query is None:
         return [], 0
-    given = [query, queue_ids(actor), asked.agent.pk if asked.agent else None, asked.status or None]
+    given = [query, _live_queue_ids(actor), asked.agent.pk if asked.agent else None, asked.status or None]
     few = ask("SELECT id FROM dialer_entries_few(%s::tsquery, %s::bigint[], %s, %s, %s)", [*given, MOST_CANDIDATES + 1])
     if len(few) <= MOST_CANDIDATES:
         ids = sorted((pk for (pk,) in few), reverse=True)

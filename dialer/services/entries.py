@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
+from math import isfinite
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -360,16 +361,19 @@ def clean_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Further fields as they can be stored."""
     if len(fields) > MOST_FIELDS:
         raise InvalidInput({"custom_fields": [f"At most {MOST_FIELDS} fields."]})
-    kept: dict[str, Any] = storable(_without_nul(fields))
+    kept: dict[str, Any] = _kept(fields)
     return kept
 
 
-def _without_nul(value: Any) -> Any:
+def _kept(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, Mapping):
-        return {_without_nul(str(key)): _without_nul(item) for key, item in value.items()}
-    return [_without_nul(item) for item in value] if isinstance(value, list) else value
+        return {_kept(str(key)): _kept(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    # What was sent as 1e308 is as exact as it was; a whole number of more digits than a float has is not.
+    return value if isinstance(value, float) and isfinite(value) else storable(value)
 
 
 def _plausible(at: datetime | None) -> datetime | None:

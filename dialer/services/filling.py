@@ -45,7 +45,7 @@ def start_fill(*, agent_id: int, query: str, ids: Sequence[int] = (), all_matchi
     require_queue(agent_id=agent.pk, by=by)
     params: dict[str, Any] = {"agent": agent.pk, "filters": None, "ids": []}
     if all_matching:
-        params["filters"] = {name: value for name, value in parse_qsl(query.lstrip("?")) if name not in _SHOWN}
+        params["filters"] = filters_in(query)
         total = LeadList.for_work(params=params["filters"], actor=by).total()
     else:
         params["ids"] = list(dict.fromkeys(ids))
@@ -56,6 +56,11 @@ def start_fill(*, agent_id: int, query: str, ids: Sequence[int] = (), all_matchi
             raise InvalidInput({"ids": [f"At most {MOST_IDS:,} ids; select more by filters."]})
     title = _("%(n)s leads to the queue of %(agent)s") % {"n": f"{total:,}", "agent": agent.name}
     return start_operation(kind=KIND, title=title, params=params, total=total, by=by)
+
+
+def filters_in(query: str) -> dict[str, str]:
+    """The parts of a list's address that say which leads it has."""
+    return {name: value for name, value in parse_qsl(query.lstrip("?")) if name not in _SHOWN}
 
 
 def fill_chunk(operation: Operation, actor: Actor) -> Chunk:

@@ -137,7 +137,7 @@ def _read_chunk(operation: Operation) -> _Read:
                 read.errors.append(RowError(row=rows.number, message=str(error)))
                 continue
             cells = {header: cell.strip() for header, cell in zip(layout.headers, row.cells, strict=False)}
-            if len(row.cells) > len(layout.headers):
+            if any(cell.strip() for cell in row.cells[len(layout.headers) :]):
                 text = f"The row has {len(row.cells)} cells under {len(layout.headers)} headers."
                 read.errors.append(RowError(row=row.number, message=text, values=cells))
                 continue

@@ -3,12 +3,12 @@
 A worker may die between the claim and the order, or between the order and its note. `held_until` is when somebody else asks the company.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 
 from crm.actors import Actor
 from crm.events import nudge
@@ -18,18 +18,18 @@ from crm.tenancy.scope import current_tenant_id, tenant_scope
 from dialer.enums import LIVE, CallResult, CallStatus, PauseReason, ProviderName, SessionState
 from dialer.events import CallStarted
 from dialer.models import Call, CallingAgent, DialerSettings, DialSession
-from dialer.services.progress import note_progress
+from dialer.services.progress import HANG_UP, note_progress
 from dialer.services.session_state import set_state
 from dialer.services.settings import provider_of, settings_now
 from dialer.services.settling import UNSAID, lock_call, settle_call
-from dialer.services.telephony.base import Order, Placement, Provider, ProviderTrouble
+from dialer.services.telephony.base import Clock, Order, Placement, Provider, ProviderTrouble
 
 log = structlog.get_logger(__name__)
 PLACE = "dialer.place_waiting"
 # Longer than placing a batch may take: a claimed call that was not placed by then is asked for at the company.
 LEASE = timedelta(seconds=60)
 # A worker that comes to an order so late leaves it: another may have asked for it meanwhile.
-_TOO_LATE = LEASE.total_seconds() / 2
+_TOO_LATE = LEASE / 2
 # After which a call that rings, or goes on, is asked for: its reports may have been lost.
 RING_GRACE, TALK_GRACE = timedelta(seconds=60), timedelta(minutes=15)
 # A person's call that waited for a worker so long is not made any more.
@@ -56,26 +56,49 @@ def order_for(call: Call, agent: CallingAgent | None, settings: DialerSettings) 
     )
 
 
-def place_calls(*, tenant_id: int, calls: Sequence[Call], now: datetime, by: Actor) -> int:
-    """Place claimed calls and note it. Answers how many were placed. Stands in no transaction, but for the simulator's calls."""
+def place_calls(*, tenant_id: int, calls: Sequence[Call], now: datetime, clock: Clock | None = None, by: Actor) -> int:
+    """Place claimed calls and note it. Answers how many were placed. Stands in no transaction, but for the simulator's calls.
+
+    Without a `clock` all of it happens `now`.
+    """
     if not calls:
         return 0
-    started = time.monotonic()
+    clock = clock or (lambda: now)
     with tenant_scope(tenant_id, by=by):
         settings = settings_now()
         provider = provider_of(settings)
         agents = CallingAgent.objects.in_bulk({call.agent_id for call in calls if call.agent_id is not None})
-    orders = [order_for(call, agents.get(call.agent_id or 0), settings) for call in calls]
     placed = 0
     # Each order of an outside company is noted before the next is given.
     size = AT_ONCE if provider.joins_transaction else 1
-    for start in range(0, len(orders), size):
-        some = orders[start : start + size]
-        late = time.monotonic() - started > _TOO_LATE
-        placements = [Placement(not_placed=True, trouble="The worker was too slow.")] * len(some) if late else provider.place(some, now=now)
+    for start in range(0, len(calls), size):
         with tenant_scope(tenant_id, by=by):
-            placed += note_placements(orders=some, placements=placements, now=now, by=by)
+            held = _still_held(calls[start : start + size], now=clock())
+        some = [order_for(call, agents.get(call.agent_id or 0), settings) for call in held]
+        if not some:
+            continue
+        late = any(clock() - call.held_until > _TOO_LATE - LEASE for call in held if call.held_until)
+        placements = (
+            [Placement(not_placed=True, trouble="The worker was too slow.")] * len(some) if late else provider.place(some, now=clock())
+        )
+        with tenant_scope(tenant_id, by=by):
+            placed += note_placements(orders=some, placements=placements, now=clock(), by=by)
     return placed
+
+
+def _still_held(calls: Sequence[Call], *, now: datetime) -> list[Call]:
+    """Of claimed calls those that this worker still has and that are still wanted: nobody ended them, or asked the company for them.
+
+    Their leases begin anew, so that nobody asks while they are being ordered.
+    """
+    wanted = Call.objects.filter(
+        Q(session=None) | Q(session__ended_at=None),
+        pk__in=[call.pk for call in calls], status=CallStatus.QUEUED, placed_at=None, provider_call_id="", held_until__gt=now,
+    )  # fmt: skip
+    leases = dict(wanted.order_by("pk").select_for_update(of=("self",)).values_list("pk", "held_until"))
+    held = [call for call in calls if call.held_until is not None and leases.get(call.pk) == call.held_until]
+    Call.objects.filter(pk__in=[call.pk for call in held]).update(held_until=now + LEASE)
+    return held
 
 
 def note_placements(*, orders: Sequence[Order], placements: Sequence[Placement], now: datetime, by: Actor) -> int:
@@ -84,7 +107,10 @@ def note_placements(*, orders: Sequence[Order], placements: Sequence[Placement],
     taken = [(order, placement) for order, placement in both if placement.provider_call_id]
     if taken:
         started = _note_placed(taken, now)
-        for call_id, lead_id, user_id in started:
+        for call_id, known_as, result, lead_id, user_id in started:
+            if result == CallResult.NOT_PLACED:
+                _end_unwanted(call_id, known_as)
+                continue
             publish(CallStarted(call_id=call_id, lead_id=lead_id, user_id=user_id))
     for order, placement in both:
         if placement.provider_call_id:
@@ -96,19 +122,20 @@ def note_placements(*, orders: Sequence[Order], placements: Sequence[Placement],
     return len(taken)
 
 
-def _note_placed(taken: Sequence[tuple[Order, Placement]], now: datetime) -> list[tuple[int, int | None, int | None]]:
+def _note_placed(taken: Sequence[tuple[Order, Placement]], now: datetime) -> list[tuple[int, str, str, int | None, int | None]]:
     """One statement for all. Who was reported of before its order was noted keeps what was reported."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE dialer_call AS c SET provider_call_id = v.known_as, placed_at = %(now)s,
+            UPDATE dialer_call AS c SET provider_call_id = v.known_as, placed_at = CASE WHEN c.result <> %(given_up)s THEN %(now)s END,
                 held_until = CASE WHEN c.ended_at IS NULL THEN %(now)s + make_interval(secs => v.rings + %(grace)s) END
             FROM unnest(%(ids)s::bigint[], %(known)s::varchar[], %(rings)s::integer[]) AS v (id, known_as, rings)
             WHERE c.tenant_id = %(tenant)s AND c.id = v.id AND c.placed_at IS NULL AND c.provider_call_id IN ('', v.known_as)
-            RETURNING c.id, c.lead_id, c.user_id
+            RETURNING c.id, c.provider_call_id, c.result, c.lead_id, c.user_id
             """,
             {
                 "now": now,
+                "given_up": CallResult.NOT_PLACED,
                 "grace": RING_GRACE.total_seconds(),
                 "ids": [order.call_id for order, _ in taken],
                 "known": [placement.provider_call_id for _, placement in taken],
@@ -117,6 +144,12 @@ def _note_placed(taken: Sequence[tuple[Order, Placement]], now: datetime) -> lis
             },
         )
         return cursor.fetchall()
+
+
+def _end_unwanted(call_id: int, provider_call_id: str) -> None:
+    """It was given up, or its person hung up, while it was being ordered: nobody may be called twice at once, so it is ended."""
+    tenant_id = current_tenant_id()
+    transaction.on_commit(lambda: nudge.task(HANG_UP, tenant_id=tenant_id, call_id=call_id, provider_call_id=provider_call_id))
 
 
 def _settle_unplaced(call_id: int, result: CallResult, *, now: datetime, by: Actor) -> None:
@@ -145,12 +178,12 @@ def place_later() -> None:
     transaction.on_commit(lambda: nudge.once(PLACE))
 
 
-def place_waiting(*, now: datetime) -> int:
+def place_waiting(*, now: datetime, clock: Clock | None = None) -> int:
     """Place what people asked for and nobody has taken, in every tenant. Safe in any number of workers at once."""
     nudge.starting(PLACE)
-    done = 0
+    done, clock = 0, clock or (lambda: now)
     for tenant_id in Tenant.objects.filter(is_active=True).values_list("pk", flat=True):
-        by = Actor.system(tenant_id=tenant_id, label="Dialer")
+        by, now = Actor.system(tenant_id=tenant_id, label="Dialer"), clock()
         try:
             with tenant_scope(tenant_id, by=by):
                 waiting = Call.objects.filter(status__in=LIVE, placed_at=None, held_until=None, provider_call_id="")
@@ -163,8 +196,8 @@ def place_waiting(*, now: datetime) -> int:
                 for call in calls:
                     if call not in fresh:
                         _settle_unplaced(call.pk, CallResult.NOT_PLACED, now=now, by=by)
-            done += place_calls(tenant_id=tenant_id, calls=fresh, now=now, by=by)
-            call_legs(tenant_id=tenant_id, now=now)
+            done += place_calls(tenant_id=tenant_id, calls=fresh, now=now, clock=clock, by=by)
+            call_legs(tenant_id=tenant_id, now=clock())
         except Exception:
             # One tenant's trouble is not the next one's.
             log.exception("calls_not_placed", tenant=tenant_id)
@@ -174,19 +207,20 @@ def place_waiting(*, now: datetime) -> int:
 # --- what nobody heard of any more ---
 
 
-def return_leases(*, now: datetime) -> int:
+def return_leases(*, now: datetime, clock: Clock | None = None) -> int:
     """Ask the company for calls whose worker, or whose reports, went missing, in every tenant. Answers how many were asked for."""
-    asked = 0
+    asked, clock = 0, clock or (lambda: now)
     for tenant_id in Tenant.objects.filter(is_active=True).values_list("pk", flat=True):
         try:
-            asked += return_leases_of(tenant_id=tenant_id, now=now)
+            asked += return_leases_of(tenant_id=tenant_id, now=clock(), clock=clock)
         except Exception:
             log.exception("leases_not_returned", tenant=tenant_id)
     return asked
 
 
-def return_leases_of(*, tenant_id: int, now: datetime) -> int:
+def return_leases_of(*, tenant_id: int, now: datetime, clock: Clock | None = None) -> int:
     """The same for one tenant."""
+    clock = clock or (lambda: now)
     by = Actor.system(tenant_id=tenant_id, label="Dialer")
     with tenant_scope(tenant_id, by=by):
         lost = Call.objects.filter(held_until__lte=now, status__in=LIVE)
@@ -197,17 +231,27 @@ def return_leases_of(*, tenant_id: int, now: datetime) -> int:
         agents = CallingAgent.objects.in_bulk({call.agent_id for call in calls if call.agent_id is not None})
     for call in calls:
         assert provider is not None
-        _resolve(call, order_for(call, agents.get(call.agent_id or 0), settings), provider, now=now, by=by)
+        if clock() - now > _TOO_LATE:
+            # The rest comes due again.
+            break
+        try:
+            _resolve(call, order_for(call, agents.get(call.agent_id or 0), settings), provider, clock=clock, by=by)
+        except Exception:
+            # One call's trouble is not the next one's.
+            log.exception("call_not_resolved", call=call.pk)
     _settle_unsaid(tenant_id, now=now, by=by)
     return len(calls)
 
 
-def _resolve(call: Call, order: Order, provider: Provider, *, now: datetime, by: Actor) -> None:
+def _resolve(call: Call, order: Order, provider: Provider, *, clock: Clock, by: Actor) -> None:
+    with tenant_scope(call.tenant_id, by=by):
+        taken = _ids_of_others(call)
     try:
-        found = provider.find(order, provider_call_id=call.provider_call_id, now=now)
+        found = provider.find(order, provider_call_id=call.provider_call_id, taken=taken, now=clock())
     except ProviderTrouble as trouble:
         log.warning("call_not_found_out", call=call.pk, trouble=str(trouble))
         return
+    now = clock()
     with tenant_scope(call.tenant_id, by=by):
         if found is not None:
             if not call.placed_at and found.provider_call_id:
@@ -223,6 +267,12 @@ def _resolve(call: Call, order: Order, provider: Provider, *, now: datetime, by:
         placed = bool(call.placed_at or call.provider_call_id)
         locked.call.error = "The telephone company knows no such call."
         settle_call(locked=locked, result=CallResult.FAILED if placed else CallResult.NOT_PLACED, now=now, by=by)
+
+
+def _ids_of_others(call: Call) -> Collection[str]:
+    """By which ids the company knows other calls to the same number of these days."""
+    others = Call.objects.filter(phone=call.phone, created_at__gte=call.created_at - timedelta(days=2)).exclude(pk=call.pk)
+    return set(others.exclude(provider_call_id="").order_by().values_list("provider_call_id", flat=True))
 
 
 def _settle_unsaid(tenant_id: int, *, now: datetime, by: Actor) -> None:

@@ -23,7 +23,7 @@ from dialer.services.limits import hours_of
 from dialer.services.placing import place_calls
 from dialer.services.progress import note_progress
 from dialer.services.settings import provider_of, settings_now
-from dialer.services.telephony.base import Progress
+from dialer.services.telephony.base import Clock, Progress
 from dialer.services.telephony.simulator import Simulator, fate_of, next_step
 from dialer.services.waking import RUN_AGENTS
 
@@ -57,16 +57,17 @@ def schedule(*, now: datetime) -> int:
     return due
 
 
-def run_due(*, now: datetime, most: int = 1000) -> int:
+def run_due(*, now: datetime, clock: Clock | None = None, most: int = 1000) -> int:
     """Work off the agents whose jobs are due. Safe in any number of workers at once. Answers how many calls were placed."""
     nudge.starting(RUN_AGENTS)
-    placed = 0
+    placed, clock = 0, clock or (lambda: now)
     for _ in range(most):
+        now = clock()
         job = _claim_job(now)
         if job is None:
             break
         try:
-            run = run_agent(tenant_id=job.tenant_id, agent_id=job.agent_id, now=now)
+            run = run_agent(tenant_id=job.tenant_id, agent_id=job.agent_id, now=now, clock=clock)
         except Exception:
             # One agent's trouble is not the next one's; its job comes due again.
             log.exception("agent_not_run", tenant=job.tenant_id, agent=job.agent_id)
@@ -74,7 +75,7 @@ def run_due(*, now: datetime, most: int = 1000) -> int:
         placed += run.placed
         # Unless somebody has woken it meanwhile.
         AgentJob.objects.filter(pk=job.pk, due_at=now + JOB_LEASE).update(due_at=run.next_at)
-        if run.next_at <= now:
+        if run.next_at <= clock():
             nudge.once(RUN_AGENTS)
     return placed
 
@@ -100,19 +101,21 @@ class Run:
     next_at: datetime
 
 
-def run_agent(*, tenant_id: int, agent_id: int, now: datetime) -> Run:
-    """Claim and place what is due of one automated agent, as many as it has lines for."""
+def run_agent(*, tenant_id: int, agent_id: int, now: datetime, clock: Clock | None = None) -> Run:
+    """Claim and place what is due of one automated agent, as many as it has lines for. The `clock` is read for each look: leases count from then."""
+    clock = clock or (lambda: now)
     by = Actor.system(tenant_id=tenant_id, label="Dialer")
     placed = 0
     with tenant_scope(tenant_id, by=by):
         most = provider_of(settings_now()).at_once
     for _ in range(MOST_LOOKS):
+        now = clock()
         with tenant_scope(tenant_id, by=by):
             closed_until = _closed_until(agent_id, now)
             if closed_until is not None:
                 return Run(placed=placed, next_at=closed_until)
             claimed = claim_due(agent_id=agent_id, most=most, worker=worker_name(), now=now, by=by)
-        done = place_calls(tenant_id=tenant_id, calls=claimed.calls, now=now, by=by)
+        done = place_calls(tenant_id=tenant_id, calls=claimed.calls, now=now, clock=clock, by=by)
         placed += done
         # What the company did not take is not pressed on it.
         if claimed.is_empty or claimed.is_full or done < len(claimed.calls):

@@ -1,11 +1,15 @@
 """What a telephone company can do for us. Providers speak in our own words; nothing outside this package knows theirs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from dialer.enums import AnsweredBy, CallStatus
+
+
+# Tells the time anew while work goes on: the wall clock at the doors, a clock of its own in a rehearsal.
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,11 @@ class Provider(Protocol):
     def hang_up(self, provider_call_id: str, *, call_id: int, was_answered: bool, now: datetime) -> None:
         """End a call, ringing or not. One that is over already is left."""
 
-    def find(self, order: Order, *, provider_call_id: str, now: datetime) -> Progress | None:
-        """What the company knows of a call, which may have been placed by a worker that died. None where it knows none."""
+    def find(self, order: Order, *, provider_call_id: str, taken: Collection[str], now: datetime) -> Progress | None:
+        """What the company knows of a call, which may have been placed by a worker that died. None where it knows none.
+
+        `taken` are the company's ids of other calls to the same number: none of them is this one.
+        """
 
     def place_leg(self, *, session: str, phone: str, caller_id: str, now: datetime) -> str:
         """Call a person's own phone into their session's line. Answers the company's id of that call; empty where no line is needed."""

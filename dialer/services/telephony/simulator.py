@@ -5,7 +5,7 @@ that a worker reads when they are due; the calls and those rows are committed to
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -97,7 +97,7 @@ class Simulator:
             SimulatedStep.objects.filter(call_id=call_id).delete()
             SimulatedStep.objects.create(tenant_id=self.tenant_id, call_id=call_id, number=_HANG_UP, status=status, due_at=now)
 
-    def find(self, order: Order, *, provider_call_id: str, now: datetime) -> Progress | None:
+    def find(self, order: Order, *, provider_call_id: str, taken: Collection[str], now: datetime) -> Progress | None:
         with tenant_scope(self.tenant_id):
             waiting = SimulatedStep.objects.filter(tenant_id=self.tenant_id, call_id=order.call_id).exists()
         if not waiting:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,6 +49,8 @@ _STATUSES = {
     "failed": CallStatus.FAILED,
     "canceled": CallStatus.CANCELED,
 }
+# How far from an order's own time the call may have been made that it became: clocks differ, and a person's order waits for a worker.
+_BEFORE, _AFTER = timedelta(seconds=30), timedelta(minutes=5)
 _EVENTS = ("initiated", "ringing", "answered", "completed")
 
 
@@ -144,8 +146,8 @@ class Twilio:
         _code, said = _refusal(answer, self.token)
         raise ProviderTrouble(said)
 
-    def find(self, order: Order, *, provider_call_id: str, now: datetime) -> Progress | None:
-        known = self._look_up(provider_call_id) if provider_call_id else self._search(order)
+    def find(self, order: Order, *, provider_call_id: str, taken: Collection[str], now: datetime) -> Progress | None:
+        known = self._look_up(provider_call_id) if provider_call_id else self._search(order, taken)
         return _progress(known, now) if known is not None else None
 
     def _look_up(self, provider_call_id: str) -> Mapping[str, Any] | None:
@@ -154,16 +156,23 @@ class Twilio:
             return None
         return _json(self._well(answer))
 
-    def _search(self, order: Order) -> Mapping[str, Any] | None:
-        """The call that an order whose answer was lost became: of those to the number, the first since the order was given."""
-        # The company keeps its days in UTC, and its clock may be behind ours.
-        since = order.created_at - timedelta(seconds=30)
-        query = {"To": order.phone, "StartTime>": f"{since - timedelta(days=1):%Y-%m-%d}", "PageSize": "100"}
+    def _search(self, order: Order, taken: Collection[str]) -> Mapping[str, Any] | None:
+        """The call that an order whose answer was lost became: of those between the two numbers that are no other's, the nearest in time."""
+        at = order.created_at
+        # The company keeps its days in UTC.
+        query = {"To": order.phone, "StartTime>": f"{at - timedelta(days=1):%Y-%m-%d}", "PageSize": "100"}
         calls = _json(self._well(self._ask("GET", "Calls.json", query=query, again=True))).get("calls")
         if not isinstance(calls, list):
             raise ProviderTrouble("Twilio's answer is not a list.")
-        ours = [call for call in calls if isinstance(call, dict) and call.get("to") == order.phone and _made_at(call, since) >= since]
-        return min(ours, key=lambda call: _made_at(call, since), default=None)
+        ours = [
+            call
+            for call in calls
+            if isinstance(call, dict)
+            and (call.get("to"), call.get("from")) == (order.phone, order.caller_id)
+            and call.get("sid") not in taken
+            and at - _BEFORE <= _made_at(call, at) <= at + _AFTER
+        ]
+        return min(ours, key=lambda call: abs(_made_at(call, at) - at), default=None)
 
     def place_leg(self, *, session: str, phone: str, caller_id: str, now: datetime) -> str:
         form = [
