@@ -10,6 +10,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import DEFERRED, Q
 
+from activities.enums import ActivityStatus
+from activities.models import Activity
+from activities.services.changes import update_status
 from crm.actors import Actor, Door
 from crm.bulk import insert_records
 from crm.errors import Forbidden, InvalidInput
@@ -27,6 +30,7 @@ from dialer.services.waking import wake_agent
 from dialer.services.zones import zones_for
 from leads.enums import Platform
 from leads.models import Lead
+from leads.selectors import lock_leads
 from leads.services.drafts import LeadDraft, normalise
 from leads.services.field_names import field_named
 from leads.services.intake import lock_keys
@@ -209,7 +213,7 @@ def change_entry(*, entry_id: int, changes: Mapping[str, Any], now: datetime, by
     InvalidPhone, KnownNumber.
     """
     with transaction.atomic():
-        entry = _locked(entry_id, by=by)
+        entry = _locked(entry_id, by=by, with_lead="status" in changes or "disposition" in changes)
         was = entry.status
         given = {name: changes[name] for name in _CHANGEABLE if name in changes}
         if "first_name" in given:
@@ -223,6 +227,8 @@ def change_entry(*, entry_id: int, changes: Mapping[str, Any], now: datetime, by
         _set_status(entry, given, now=now)
         if "schedule_at" in given and entry.status != EntryStatus.DONE:
             _plan(entry, _plausible(given["schedule_at"]) or now, now=now)
+        if entry.status == EntryStatus.DONE and was != EntryStatus.DONE:
+            _cancel_callback(entry, by=by)
         _save(entry)
         if entry.status == EntryStatus.DONE and was != EntryStatus.DONE:
             publish(EntriesFinished(entry_ids=(entry.pk,), disposition=entry.disposition))
@@ -286,10 +292,11 @@ def _save(entry: QueueEntry) -> None:
 def delete_entry(*, entry_id: int, now: datetime, by: Actor) -> None:
     """Take an entry out of its queue; it stays in the database with its calls. Raises NoSuchEntry."""
     with transaction.atomic():
-        entry = _locked(entry_id, by=by)
+        entry = _locked(entry_id, by=by, with_lead=True)
         by.require(MANAGE)
+        _cancel_callback(entry, by=by)
         entry.deleted_at = now
-        entry.save(update_fields=["deleted_at", "updated_at"])
+        entry.save(update_fields=["deleted_at", "callback_activity_id", "updated_at"])
         wake_agent(entry.agent_id, now=now)
 
 
@@ -314,8 +321,18 @@ def schedule_now(*, entry_id: int, now: datetime, by: Actor) -> QueueEntry:
     return entry
 
 
-def _locked(entry_id: int, *, by: Actor) -> QueueEntry:
-    """The visible entry, held until the transaction ends."""
+def _cancel_callback(entry: QueueEntry, *, by: Actor) -> None:
+    """Take an agreed callback off its person's list: nobody is to be called any more. The lead is locked."""
+    planned, entry.callback_activity_id = entry.callback_activity_id, None
+    if planned is not None and Activity.objects.filter(pk=planned, status=ActivityStatus.PENDING).exists():
+        machine = Actor.system(tenant_id=by.tenant_id, door=by.door, label="Dialer")
+        update_status(activity_id=planned, status=ActivityStatus.CANCELLED, by=machine)
+
+
+def _locked(entry_id: int, *, by: Actor, with_lead: bool = False) -> QueueEntry:
+    """The visible entry, held until the transaction ends; behind its lead, as everybody locks them, where its timeline may be written to."""
+    if with_lead:
+        lock_leads(entries_visible_to(by).filter(pk=entry_id, lead_id__isnull=False).values_list("lead_id", flat=True))
     entry = entries_visible_to(by).select_for_update(of=("self",)).defer("search").filter(pk=entry_id).first()
     if entry is None:
         raise NoSuchEntry

@@ -31,4 +31,7 @@ def test_queues_and_calls_agree_with_each_other(tenant: Tenant) -> None:
             assert entry.status == "done" or entry.next_at > now
         assert not Call.objects.filter(created_at__gt=now).exists()
         assert set(CallingAgent.objects.values_list("kind", flat=True)) == {"human", "automated"}
+        # Who tries document 2's calls with the first agent of the list has them made by the machine.
+        first = CallingAgent.objects.order_by("name", "pk")[0]
+        assert (first.kind, first.is_active) == ("automated", True)
         assert wrong_counts() == 0

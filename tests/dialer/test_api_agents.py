@@ -1,5 +1,7 @@
 """S2-10, and what the agents are made of."""
 
+from datetime import time
+
 import pytest
 
 from dialer.enums import CallResult
@@ -71,6 +73,7 @@ def test_an_agent_is_made_read_changed_and_taken_out_of_use(alice, bob, tenant, 
         ({"name": "x", "business_hours": {"someday": [["09:00", "17:00"]]}}, ["body", "business_hours"]),
         ({"name": "x", "business_hours": {"monday": [["09:00", "12:00"], ["11:00", "17:00"]]}}, ["body", "business_hours"]),
         ({"name": "x", "business_hours": {"monday": []}}, ["body", "business_hours"]),
+        ({"name": "x", "business_hours": {"monday": [["09:00", "12:00"]], "0": [["13:00", "17:00"]]}}, ["body", "business_hours"]),
         ({"name": "x", "business_hours": {"monday": 9}}, ["body", "business_hours"]),
         ({"name": "x", "max_attempts": 0}, ["body", "max_attempts"]),
         ({"name": "x", "max_attempts": 51}, ["body", "max_attempts"]),
@@ -169,3 +172,14 @@ def test_why_says_what_a_lead_waits_for(alice, tenant, api):
     agent = make_agent(tenant, is_active=False)
     body = api(alice).get(f"/api/v1/leads/{make_entry(agent).public_id}/why").json()
     assert (body["may_call"], body["reason"], body["text"]) == (False, "agent_paused", "The agent is paused.")
+
+
+def test_why_says_of_a_peoples_queue_that_it_waits_for_a_person(alice, tenant, api):
+    with inside(tenant.pk):
+        DialerSettings.objects.create(tenant=tenant, window_start=time(0), window_end=time(23, 59, 59))
+    people, machine = make_agent(tenant), make_agent(tenant, kind="automated")
+    told = {agent.kind: api(alice).get(f"/api/v1/leads/{make_entry(agent).public_id}/why").json() for agent in (people, machine)}
+    assert {kind: (body["may_call"], body["reason"], body["text"]) for kind, body in told.items()} == {
+        "human": (True, None, "May be called now; waits for somebody to take it."),
+        "automated": (True, None, "Can be called now."),
+    }

@@ -137,7 +137,7 @@ def test_pages_ask_the_database_the_same_however_many_there_are(alice, agent, ap
     for _ in range(number):
         make_call(make_entry(agent), at=AT)
     client = api(alice)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         assert len(client.get("/api/v1/calls/history").json()["calls"]) == number
 
 

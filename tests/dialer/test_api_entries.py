@@ -6,11 +6,13 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from activities.enums import ActivityStatus, ActivityType
+from activities.services.logging import ActivityDraft, log_activity
 from dialer.enums import Disposition, EntryStatus, WaitReason
 from dialer.models import DoNotCall, QueueEntry
 from leads.models import Lead
-from tests.dialer.api_parts import fresh, make_agent, make_entry
-from tests.factories import inside, make_lead, make_user
+from tests.dialer.api_parts import fresh, make_agent, make_call, make_entry
+from tests.factories import acting, inside, make_lead, make_user
 
 KEYS = {
     "id", "agent_id", "first_name", "phone_e164", "status", "custom_fields", "schedule_at", "attempts_count", "disposition", "created_at", "updated_at",
@@ -71,7 +73,9 @@ def test_create_without_a_time_is_due_now_and_takes_the_lead_that_has_the_number
         ({"phone_e164": "+1 415 555 2670"}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
         ({"phone_e164": "+1234567890123456"}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
         ({"phone_e164": 14155552670}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
-        ({"phone_e164": None}, ["body", "phone_e164"], "This field may not be null.", "value_error"),
+        ({"phone_e164": None}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
+        ({"phone_e164": " "}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
+        ({"phone_e164": ""}, ["body", "phone_e164"], "Phone number must be in E.164 format", "value_error"),
         ({"agent_id": "7"}, ["body", "agent_id"], "Must be a valid UUID.", "value_error"),
         ({"first_name": ""}, ["body", "first_name"], "This field may not be blank.", "value_error"),
         ({"first_name": "x" * 121}, ["body", "first_name"], "Ensure this field has no more than 120 characters.", "value_error"),
@@ -170,7 +174,7 @@ def test_lists_ask_the_database_the_same_however_many_there_are(alice, agent, ap
         make_entry(agent)
     client = api(alice)
     client.get("/api/v1/leads/")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(11):
         assert len(client.get("/api/v1/leads/").json()["leads"]) == number
 
 
@@ -183,6 +187,30 @@ def test_read_answers_with_and_without_a_slash_and_404_in_the_documents_words(al
     assert (answer.status_code, answer.json()) == (404, {"detail": "Lead not found"})
     bad = api(alice).get("/api/v1/leads/7")
     assert (bad.status_code, bad.json()["detail"][0]["loc"]) == (422, ["path", "lead_id"])
+
+
+def test_entries_of_a_deleted_agent_are_gone_with_it(alice, bob, agent, api):
+    gone = make_agent(alice.tenant)
+    kept, lost = make_entry(agent), make_entry(gone)
+    client = api(alice)
+    assert client.delete(f"/api/v1/agents/{gone.public_id}").status_code == 200
+    for person in (alice, bob):
+        for query in ("", "?search=john", "?status_filter=new"):
+            body = api(person).get(f"/api/v1/leads/{query}").json()
+            assert ([row["id"] for row in body["leads"]], body["total"]) == ([str(kept.public_id)], 1), query
+        assert api(person).get(f"/api/v1/leads/{lost.public_id}").json() == {"detail": "Lead not found"}
+    assert client.put(f"/api/v1/leads/{lost.public_id}", {"first_name": "Ann"}).status_code == 404
+    assert client.post("/api/v1/calls/schedule", {"lead_id": str(lost.public_id)}).status_code == 404
+
+
+def test_large_numbers_among_the_further_fields_stay_numbers(alice, agent, api):
+    client = api(alice)
+    fields = {"far": 1e308, "near": [-1.5, 1e17], "flag": True, "exact": 2**53}
+    body = client.post("/api/v1/leads/", body_for(agent, custom_fields=fields)).json()
+    read = client.get(f"/api/v1/leads/{body['id']}").json()
+    assert body["custom_fields"] == read["custom_fields"] == fields
+    assert read["custom_fields"]["flag"] is True
+    assert isinstance(read["custom_fields"]["far"], float)
 
 
 # --- change ---
@@ -280,7 +308,42 @@ def test_schedule_begins_what_is_done_again_but_never_a_number_on_a_list(alice, 
     }
 
 
+@pytest.mark.parametrize("how", ["status", "disposition", "delete"])
+def test_an_agreed_callback_is_called_off_with_its_entry(alice, agent, api, how):
+    entry = make_entry(agent, status="in_progress", attempts_count=1)
+    with acting(alice) as by:
+        draft = ActivityDraft(activity_type=ActivityType.CALL, description="Callback", due_at=timezone.now() + timedelta(days=1))
+        planned = log_activity(lead_id=entry.lead_id, draft=draft, by=by)
+        QueueEntry.objects.filter(pk=entry.pk).update(callback_activity_id=planned.pk)
+    path = f"/api/v1/leads/{entry.public_id}"
+    changes = {"status": {"status": "done"}, "disposition": {"disposition": "not_interested"}}
+    answer = api(alice).delete(path) if how == "delete" else api(alice).put(path, changes[how])
+    assert answer.status_code == 200
+    assert fresh(entry).callback_activity_id is None
+    with inside(alice.tenant_id):
+        planned.refresh_from_db()
+        assert planned.status == ActivityStatus.CANCELLED
+
+
 # --- who ---
+
+
+def test_whose_lead_has_a_number_is_told_only_to_who_sees_the_lead(alice, bob, agent, api):
+    hers = make_lead(alice.tenant, first_name="Hers", phone="+14155552670", owner=alice)
+    mine = make_entry(agent, lead=make_lead(alice.tenant, phone="+14155552671", owner=bob), phone="+14155552671")
+    body = api(bob).post("/api/v1/leads/", body_for(agent)).json()
+    path = f"/api/v1/leads/{body['id']}"
+    assert body["crm_lead_id"] is None
+    assert api(bob).get(path).json()["crm_lead_id"] is None
+    assert api(bob).put(path, {"first_name": "Ann"}).json()["crm_lead_id"] is None
+    assert {row["crm_lead_id"] for row in api(bob).get("/api/v1/leads/").json()["leads"]} == {None, mine.lead_id}
+    assert {row["crm_lead_id"] for row in api(alice).get("/api/v1/leads/").json()["leads"]} == {hers.pk, mine.lead_id}
+    with inside(alice.tenant_id):
+        entry = QueueEntry.objects.select_related("agent").get(lead=hers)
+    make_call(entry)
+    make_call(mine)
+    assert [row["crm_lead_id"] for row in api(bob).get("/api/v1/calls/history").json()["calls"]] == [mine.lead_id, None]
+    assert [row["crm_lead_id"] for row in api(alice).get("/api/v1/calls/history").json()["calls"]] == [mine.lead_id, hers.pk]
 
 
 def test_refusals_of_the_door_itself_are_details_too(alice, api, tenant):

@@ -101,6 +101,11 @@ def test_what_is_no_list_is_refused(alice, agent, api, text, status, detail):
         assert not Operation.objects.exists()
 
 
+def test_empty_cells_beyond_the_headers_are_passed_over(alice, agent, api):
+    body = send(api(alice), "first_name,phone\nJohn,+14155552671,\nJane,+14155552672, ,\nBob,+14155552673,,x\n", agent).json()
+    assert (body["success_count"], body["errors"]) == (2, [{"row": 4, "error": "The row has 4 cells under 2 headers."}])
+
+
 def test_file_and_agent_are_asked_for_by_their_places(alice, agent, api):
     client = api(alice)
     answer = post_parts(client, f"/api/v1/leads/csv-import?agent_id={agent.public_id}", {})
@@ -150,7 +155,7 @@ def test_a_list_of_numbers_not_to_call_is_imported_and_taken_back(alice, agent, 
     body = send(
         client, "Phone,until,reason\n415-555-2671,,Asked\n415-555-2672,2099-01-31,\n415-555-2671,,\nx,,\n", None, path="do-not-call/import"
     ).json()
-    assert (body["success_count"], body["errors"]) == (3, [{"row": 5, "error": "Invalid phone number format: x"}])
+    assert (body["success_count"], body["skipped_count"], body["errors"]) == (2, 1, [{"row": 5, "error": "Invalid phone number format: x"}])
     with inside(alice.tenant_id):
         assert set(DoNotCall.objects.values_list("phone", "agent_id", "reason")) == {
             ("+14155552671", None, "Asked"),
@@ -181,7 +186,7 @@ def test_numbers_are_listed_and_taken_off_one_by_one(alice, bob, agent, api):
 
 def test_a_list_of_leads_becomes_a_queue_and_is_taken_back(alice, agent, api):
     ada = make_lead(alice.tenant, first_name="Ada", phone="+14155552671", tags=["vip"])
-    make_lead(alice.tenant, first_name="Mute", tags=["vip"])
+    mute = make_lead(alice.tenant, first_name="Mute", tags=["vip"])
     make_lead(alice.tenant, first_name="Other", phone="+14155552673")
     closed = make_lead(alice.tenant, first_name="Closed", phone="+14155552674", tags=["vip"])
     done = make_entry(agent, lead=closed, phone=closed.phone, status="done", disposition="no_answer", attempts_count=3)
@@ -189,6 +194,15 @@ def test_a_list_of_leads_becomes_a_queue_and_is_taken_back(alice, agent, api):
     answer = client.post("/api/v1/fills", {"agent_id": str(agent.public_id), "query": "tags=vip&sort_by=score"})
     assert answer.status_code == 202
     runner.run(answer.json()["operation_id"])
+    body = client.get(answer.json()["status_url"]).json()
+    assert {name: body[name] for name in ("success_count", "error_count", "skipped_count", "total_processed", "error")} == {
+        "success_count": 2,
+        "error_count": 0,
+        "skipped_count": 1,
+        "total_processed": 3,
+        "error": None,
+    }
+    assert [(row["crm_lead_id"], row["reason"]) for row in body["skipped"]] == [(mute.pk, "It has no number that could be called.")]
     with inside(alice.tenant_id):
         operation = Operation.objects.get(pk=answer.json()["operation_id"])
         assert (operation.created, operation.updated, operation.skipped, operation.failed) == (1, 1, 1, 0)
@@ -218,3 +232,44 @@ def test_a_filling_takes_only_leads_in_sight_and_leaves_who_must_not_be_called(b
         assert [row.message for row in operation.rows.all()] == ["It was closed as “Do not call”."]
     assert api(bob).post("/api/v1/fills", {"agent_id": str(agent.public_id), "query": "colour=red"}).status_code == 422
     assert api(bob).post("/api/v1/fills", {"agent_id": str(agent.public_id), "lead_ids": []}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ({}, ["body"]),
+        ({"querry": "tags=vip"}, ["body"]),
+        ({"all": False}, ["body"]),
+        ({"query": "tags=vip", "lead_ids": [1]}, ["body"]),
+        ({"all": True, "query": "tags=vip"}, ["body"]),
+        ({"all": True, "lead_ids": [1]}, ["body"]),
+        ({"query": " "}, ["body", "query"]),
+        ({"query": "tags="}, ["body", "query"]),
+        ({"query": "view=3&sort_by=score"}, ["body", "query"]),
+        ({"lead_ids": []}, ["body", "lead_ids"]),
+    ],
+)
+def test_nothing_but_a_plain_wish_queues_every_lead(alice, agent, api, wanted, place):
+    answer = api(alice).post("/api/v1/fills", {"agent_id": str(agent.public_id), **wanted})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, place)
+    with inside(alice.tenant_id):
+        assert not Operation.objects.exists()
+
+
+def test_every_lead_is_queued_when_it_is_said(alice, agent, api):
+    for number in (1, 2):
+        make_lead(alice.tenant, phone=f"+1415555267{number}")
+    answer = api(alice).post("/api/v1/fills", {"agent_id": str(agent.public_id), "all": True})
+    assert answer.status_code == 202
+    runner.run(answer.json()["operation_id"])
+    assert api(alice).get(answer.json()["status_url"]).json()["success_count"] == 2
+
+
+def test_a_filling_that_failed_says_why(alice, agent, api):
+    make_lead(alice.tenant, phone="+14155552671")
+    client = api(alice)
+    body = client.post("/api/v1/fills", {"agent_id": str(agent.public_id), "all": True}).json()
+    client.delete(f"/api/v1/agents/{agent.public_id}")
+    runner.run(body["operation_id"])
+    body = client.get(body["status_url"]).json()
+    assert (body["state"], body["error"], body["success_count"]) == ("failed", "Agent not found", 0)
