@@ -284,6 +284,9 @@ class DialSession(TenantOwned):
     entry = TenantForeignKey(QueueEntry, models.SET_NULL, null=True, related_name="+")
     own_phone = models.CharField(_("own phone"), max_length=16, blank=True)
     own_call_id = models.CharField(max_length=64, blank=True, editable=False)
+    # Until when the worker that calls that line has it, and since when the person is on it.
+    own_call_held_until = models.DateTimeField(null=True, editable=False)
+    own_answered_at = models.DateTimeField(null=True, editable=False)
     heartbeat_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended"), null=True, editable=False)

@@ -19,10 +19,10 @@ from dialer.errors import InvalidPhone, MayNotCall, NoSuchCall
 from dialer.models import Call, CallEvent, CallingAgent, DialSession, QueueEntry
 from dialer.permissions import CALL, COACH
 from dialer.selectors.queues import agents_worked_by, calls_visible_to
-from dialer.services.claiming import call_entries
+from dialer.services.claiming import call_entries, holder_of
 from dialer.services.limits import Candidate, Verdict, facts_for, may_call_number, verdict
 from dialer.services.placing import place_soon
-from dialer.services.progress import end_call
+from dialer.services.progress import end_call, end_or_give_up
 from dialer.services.session_state import set_state
 from dialer.services.settings import settings_now
 from dialer.services.settling import Said, lock_call, settle_call
@@ -51,7 +51,7 @@ def start_call(
     lead = find_lead(lead_id=lead_id, by=by) if lead_id is not None else None
     agent = _agent(agent_id, by=by)
     session = _session(session_id, by=by) if session_id is not None else None
-    entry = _entry_of(agent, number)
+    entry = _entry_of(agent, number, now=now, by=by)
     found = may_call_number(
         phone=number, agent=agent, zone=entry.zone if entry else "", lead_id=lead.pk if lead else None, now=now, at_once=True
     )
@@ -119,7 +119,7 @@ def hang_up(*, call_id: int, now: datetime, by: Actor) -> None:
     with transaction.atomic():
         locked = lock_call(call.pk, with_lead=False)
         if locked is not None and locked.call.is_live:
-            end_call(locked.call, now=now)
+            end_or_give_up(locked, now=now)
 
 
 def record_outcome(
@@ -219,9 +219,13 @@ def _session(session_id: int, *, by: Actor) -> DialSession:
     return session
 
 
-def _entry_of(agent: CallingAgent | None, phone: str) -> QueueEntry | None:
-    """The agent's open entry for a number, unless it is in somebody's hands."""
+def _entry_of(agent: CallingAgent | None, phone: str, *, now: datetime, by: Actor) -> QueueEntry | None:
+    """The agent's open entry for a number, unless it is in somebody else's hands."""
     if agent is None:
         return None
     rows = QueueEntry.objects.filter(agent_id=agent.pk, phone=phone, deleted_at=None).exclude(status=EntryStatus.DONE)
-    return rows.select_for_update(of=("self",), skip_locked=True).defer("search").first()
+    entry = rows.select_for_update(of=("self",), skip_locked=True).defer("search").first()
+    if entry is None or not entry.held_by or entry.next_at <= now:
+        return entry
+    own = DialSession.objects.filter(user_id=by.user_id, ended_at=None)
+    return entry if entry.held_by in {holder_of(session) for session in own} else None

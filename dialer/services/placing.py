@@ -18,7 +18,7 @@ from crm.tenancy.scope import current_tenant_id, tenant_scope
 from dialer.enums import LIVE, CallResult, CallStatus, PauseReason, ProviderName, SessionState
 from dialer.events import CallStarted
 from dialer.models import Call, CallingAgent, DialerSettings, DialSession
-from dialer.services.progress import HANG_UP, note_progress
+from dialer.services.progress import HANG_UP, end_leg, note_progress
 from dialer.services.session_state import set_state
 from dialer.services.settings import provider_of, settings_now
 from dialer.services.settling import UNSAID, lock_call, settle_call
@@ -37,7 +37,7 @@ _STALE = timedelta(seconds=60)
 AT_ONCE = 500
 DEFAULT_RING = 25
 # Stands for the id of a person's own call until the company has given one.
-_CALLING = "calling"
+CALLING = "calling"
 
 
 def order_for(call: Call, agent: CallingAgent | None, settings: DialerSettings) -> Order:
@@ -127,7 +127,7 @@ def _note_placed(taken: Sequence[tuple[Order, Placement]], now: datetime) -> lis
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE dialer_call AS c SET provider_call_id = v.known_as, placed_at = CASE WHEN c.result <> %(given_up)s THEN %(now)s END,
+            UPDATE dialer_call AS c SET provider_call_id = v.known_as, placed_at = CASE WHEN c.result <> %(given_up)s THEN %(now)s::timestamptz END,
                 held_until = CASE WHEN c.ended_at IS NULL THEN %(now)s + make_interval(secs => v.rings + %(grace)s) END
             FROM unnest(%(ids)s::bigint[], %(known)s::varchar[], %(rings)s::integer[]) AS v (id, known_as, rings)
             WHERE c.tenant_id = %(tenant)s AND c.id = v.id AND c.placed_at IS NULL AND c.provider_call_id IN ('', v.known_as)
@@ -197,7 +197,7 @@ def place_waiting(*, now: datetime, clock: Clock | None = None) -> int:
                     if call not in fresh:
                         _settle_unplaced(call.pk, CallResult.NOT_PLACED, now=now, by=by)
             done += place_calls(tenant_id=tenant_id, calls=fresh, now=now, clock=clock, by=by)
-            call_legs(tenant_id=tenant_id, now=clock())
+            call_legs(tenant_id=tenant_id, now=clock(), clock=clock)
         except Exception:
             # One tenant's trouble is not the next one's.
             log.exception("calls_not_placed", tenant=tenant_id)
@@ -288,45 +288,56 @@ def _settle_unsaid(tenant_id: int, *, now: datetime, by: Actor) -> None:
 # --- people's own lines ---
 
 
-def call_legs(*, tenant_id: int, now: datetime) -> int:
+def call_legs(*, tenant_id: int, now: datetime, clock: Clock | None = None) -> int:
     """Call the own phones of those who began a session into their lines, where the company needs that."""
-    called = 0
+    called, clock = 0, clock or (lambda: now)
     by = Actor.system(tenant_id=tenant_id, label="Dialer")
-    with tenant_scope(tenant_id, by=by):
-        settings = settings_now()
-        if settings.provider == ProviderName.SIMULATOR:
-            return 0
-        provider = provider_of(settings)
-        waiting = (
-            DialSession.objects.filter(ended_at=None, own_call_id="")
-            .exclude(own_phone="")
-            .exclude(state=SessionState.PAUSED)
-            .select_related("agent")
-        )
-        sessions = list(waiting.select_for_update(of=("self",), skip_locked=True)[:AT_ONCE])
-        # Taken before it is called: nobody's phone rings twice.
-        DialSession.objects.filter(pk__in=[session.pk for session in sessions]).update(own_call_id=_CALLING)
-    for session in sessions:
+    for _ in range(AT_ONCE):
+        with tenant_scope(tenant_id, by=by):
+            settings = settings_now()
+            if settings.provider == ProviderName.SIMULATOR:
+                return 0
+            provider = provider_of(settings)
+            session = _claim_leg(now=clock())
+        if session is None:
+            break
         try:
             known_as = provider.place_leg(
-                session=str(session.public_id), phone=session.own_phone, caller_id=session.agent.caller_id or settings.caller_id, now=now
+                session=str(session.public_id),
+                phone=session.own_phone,
+                caller_id=session.agent.caller_id or settings.caller_id,
+                now=clock(),
             )
         except ProviderTrouble as trouble:
             log.warning("own_phone_not_called", session=session.pk, trouble=str(trouble))
             known_as = ""
         with tenant_scope(tenant_id, by=by):
-            _note_leg(session.pk, known_as, now=now)
+            _note_leg(session.pk, known_as, now=clock())
         called += bool(known_as)
     return called
 
 
+def _claim_leg(*, now: datetime) -> DialSession | None:
+    """Take a line before it is called: nobody's phone rings twice. What a worker that died had is taken anew after its lease."""
+    free = Q(own_call_id="") | Q(own_call_id=CALLING, own_call_held_until__lte=now)
+    waiting = DialSession.objects.filter(free, ended_at=None).exclude(own_phone="").exclude(state=SessionState.PAUSED)
+    session = waiting.select_related("agent").order_by("pk").select_for_update(of=("self",), skip_locked=True).first()
+    if session is not None:
+        DialSession.objects.filter(pk=session.pk).update(own_call_id=CALLING, own_call_held_until=now + LEASE, own_answered_at=None)
+    return session
+
+
 def _note_leg(session_id: int, known_as: str, *, now: datetime) -> None:
     """Without a line nobody can be joined to the person: the session pauses, and going on calls their phone again."""
-    session = DialSession.objects.select_for_update(of=("self",)).filter(pk=session_id, own_call_id=_CALLING).first()
+    session = DialSession.objects.select_for_update(of=("self",)).filter(pk=session_id, own_call_id=CALLING).first()
     if session is None:
         return
     session.own_call_id = known_as
-    if known_as or session.ended_at is not None:
+    if session.ended_at is not None:
+        session.save(update_fields=["own_call_id"])
+        if known_as:
+            end_leg(session)
+    elif known_as:
         session.save(update_fields=["own_call_id"])
     else:
         set_state(session, SessionState.PAUSED, now=now, pause_reason=PauseReason.LOST_NETWORK)

@@ -108,11 +108,10 @@ def _move(locked: Locked, progress: Progress, *, now: datetime) -> None:
 def _answered(locked: Locked, *, now: datetime) -> None:
     """Somebody, or something, took the call: the first person that is answered gets it, for the rest nobody is free."""
     call, session = locked.call, locked.session
-    if call.answered_by == AnsweredBy.MACHINE:
-        if call.mode != DialMode.PREVIEW:
-            end_call(call, now=now)
+    if is_for_nobody(call):
+        end_call(call, now=now)
         return
-    if session is None or (call.answered_by != AnsweredBy.HUMAN and _is_being_told_apart(call)):
+    if session is None or (not call.answered_by and _is_being_told_apart(call)):
         return
     others = Call.objects.filter(session_id=session.pk, ended_at=None).exclude(pk=call.pk)
     busy = (
@@ -125,7 +124,12 @@ def _answered(locked: Locked, *, now: datetime) -> None:
     session.entry = locked.entry
     set_state(session, SessionState.ON_CALL, now=call.answered_at or now)
     for other in others:
-        end_call(other, now=now)
+        end_call_of(session, other.pk, now=now)
+
+
+def is_for_nobody(call: Call) -> bool:
+    """Whether a machine took a call that ends thereby. In preview its person hears the machine and decides."""
+    return call.answered_by == AnsweredBy.MACHINE and (call.user_id is None or call.mode != DialMode.PREVIEW)
 
 
 def _is_being_told_apart(call: Call) -> bool:
@@ -143,6 +147,26 @@ def end_call(call: Call, *, now: datetime) -> None:
         transaction.on_commit(
             lambda: nudge.task(HANG_UP, tenant_id=call.tenant_id, call_id=call.pk, provider_call_id=call.provider_call_id)
         )
+
+
+def end_call_of(session: DialSession, call_id: int, *, now: datetime) -> None:
+    """End a call of a locked session, placed or not."""
+    locked = lock_call(call_id, with_lead=False)
+    if locked is not None and locked.call.is_live:
+        # The caller's own copy of the session is the one that is saved.
+        locked.session = session
+        end_or_give_up(locked, now=now)
+
+
+def end_or_give_up(locked: Locked, *, now: datetime) -> None:
+    """End a locked live call. One that the company has not been asked for, or has not named yet, is over at once: should it ring, it is ended."""
+    call = locked.call
+    waits = call.status == CallStatus.QUEUED and call.placed_at is None and not call.provider_call_id
+    if not waits or provider_of(settings_now()).joins_transaction:
+        end_call(call, now=now)
+        return
+    by = Actor.system(tenant_id=call.tenant_id, label="Dialer")
+    settle_call(locked=locked, result=CallResult.NOT_PLACED, now=now, by=by)
 
 
 def end_leg(session: DialSession) -> None:
@@ -192,7 +216,7 @@ def _result(call: Call, transcript: str) -> CallResult | None:
         return CallResult.ABANDONED
     if call.status in _RESULTS:
         return _RESULTS[CallStatus(call.status)]
-    if call.answered_by == AnsweredBy.MACHINE and (call.user_id is None or call.mode != DialMode.PREVIEW):
+    if is_for_nobody(call):
         return CallResult.VOICEMAIL
     if call.user_id is not None:
         return None

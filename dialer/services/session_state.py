@@ -16,7 +16,11 @@ def set_state(session: DialSession, state: SessionState, *, now: datetime, pause
                 started_at=session.state_since, ended_at=now,
             )  # fmt: skip
         session.state, session.pause_reason, session.state_since = state, pause_reason, max(now, session.state_since)
-    session.save(update_fields=["state", "pause_reason", "state_since", "entry", "heartbeat_at", "ended_at", "own_call_id", "mode"])
+    session.save(
+        update_fields=[
+            "state", "pause_reason", "state_since", "entry", "heartbeat_at", "ended_at", "own_call_id", "own_answered_at", "mode"
+        ]
+    )  # fmt: skip
     tell(session)
 
 

@@ -14,15 +14,15 @@ from crm.errors import DomainError, InvalidInput, NotFound
 from crm.normal import e164
 from crm.tenancy.models import Tenant, current_tenant
 from crm.tenancy.scope import current_tenant_id, tenant_scope
-from dialer.enums import LIVE, CallStatus, DialMode, PauseReason, SessionState
+from dialer.enums import LIVE, CallStatus, DialMode, PauseReason, ProviderName, SessionState
 from dialer.models import Call, CallingAgent, DialSession, QueueEntry
 from dialer.permissions import CALL
 from dialer.selectors.queues import agents_worked_by
 from dialer.services.calls import StillToSay, call_held, unsaid_calls
 from dialer.services.claiming import IN_FRONT, claim_next, hold, holder_of, release
 from dialer.services.limits import abandoned_share
-from dialer.services.placing import place_later
-from dialer.services.progress import end_call, end_leg
+from dialer.services.placing import CALLING, place_later
+from dialer.services.progress import end_call_of, end_leg
 from dialer.services.session_state import set_state
 from dialer.services.settings import settings_now
 
@@ -236,6 +236,13 @@ def _ready(session: DialSession) -> None:
         raise StillToSay("Say what came of the call before first.")
     if _has_live_call(session):
         raise DomainError("A call is under way.")
+    # Who answers a call that nobody decided on would hear silence. In preview the person sees to it themselves.
+    if session.mode != DialMode.PREVIEW and session.own_phone and session.own_answered_at is None and not _calls_nobody():
+        raise DomainError("Your own phone is not on the line yet.")
+
+
+def _calls_nobody() -> bool:
+    return settings_now().provider == ProviderName.SIMULATOR
 
 
 def _in_front(session: DialSession) -> QueueEntry:
@@ -268,12 +275,13 @@ def _pause(session: DialSession, reason: PauseReason, *, now: datetime) -> None:
 
 
 def _end(session: DialSession, *, now: datetime) -> None:
-    for call in Call.objects.filter(session_id=session.pk, status__in=LIVE):
-        end_call(call, now=now)
+    for call_id in Call.objects.filter(session_id=session.pk, status__in=LIVE).order_by("pk").values_list("pk", flat=True):
+        end_call_of(session, call_id, now=now)
     if session.entry_id is not None:
         release(session.entry_id, session=session, at=now)
         session.entry = None
-    if session.own_call_id:
+    # One that is being called this moment is ended by who calls it.
+    if session.own_call_id not in ("", CALLING):
         end_leg(session)
     session.ended_at = now
     set_state(session, SessionState.ENDED, now=now)

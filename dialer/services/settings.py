@@ -14,8 +14,8 @@ from crm.actors import Actor
 from crm.errors import InvalidInput
 from crm.sealed import seal
 from crm.tenancy.scope import current_scope, current_tenant_id
-from dialer.enums import ProviderName
-from dialer.models import DialerSettings, VoiceKey
+from dialer.enums import LIVE, ProviderName
+from dialer.models import Call, DialerSettings, VoiceKey
 from dialer.permissions import CONFIGURE
 from dialer.services.telephony.base import Provider
 from dialer.services.telephony.simulator import Simulator
@@ -53,6 +53,10 @@ def save_settings(*, values: Mapping[str, Any], by: Actor) -> DialerSettings:
         if values.get("auth_token"):
             kept.auth_token = seal(str(values["auth_token"]).strip())
         _check(kept)
+        # Calls are ended, asked for and reported through who placed them.
+        moved = [name for name in ("provider", "account_sid") if before[name] != getattr(kept, name)]
+        if moved and Call.objects.filter(status__in=LIVE).exists():
+            raise InvalidInput({moved[0]: ["Calls are under way: who places them can be changed once they are over."]})
         kept.save()
         if kept.provider == ProviderName.TWILIO:
             voice_key()

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Protocol
 
 from dialer.enums import AnsweredBy, CallStatus
 
-
 # Tells the time anew while work goes on: the wall clock at the doors, a clock of its own in a rehearsal.
 Clock = Callable[[], datetime]
 

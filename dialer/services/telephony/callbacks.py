@@ -21,9 +21,10 @@ from crm.sealed import Unreadable, unseal
 from crm.tenancy.scope import tenant_scope
 from dialer.enums import AnsweredBy, CallEventKind, CallResult, CallStatus, PauseReason, ProviderName, SessionState
 from dialer.models import Call, DialSession, VoiceKey
-from dialer.services.progress import note_event, note_progress
+from dialer.services.placing import CALLING
+from dialer.services.progress import is_for_nobody, note_event, note_progress
 from dialer.services.scripts import said, values_of
-from dialer.services.session_state import set_state
+from dialer.services.session_state import set_state, tell
 from dialer.services.settings import settings_now
 from dialer.services.settling import lock_call, never_again
 from dialer.services.summaries import keep_transcript, result_of
@@ -154,7 +155,7 @@ def _answer(report: Report, now: datetime, by: Actor) -> str:
     call = _call_of(report)
     note_progress(call_id=call.pk, progress=_progress(report, now, status=CallStatus.IN_PROGRESS, answered_by=answered_by), now=now, by=by)
     call = _call_of(report)
-    if not call.is_live or call.answered_by == AnsweredBy.MACHINE or call.result == CallResult.ABANDONED:
+    if not call.is_live or is_for_nobody(call) or call.result == CallResult.ABANDONED:
         return "<Response><Hangup/></Response>"
     if call.user_id is None:
         address = quoteattr(f"{settings.VOICE_PUBLIC_URL}/hooks/voice/{report.key}/{call.public_id}/said")
@@ -181,9 +182,14 @@ def _conference(session: DialSession) -> str:
 
 def _leg(report: Report, now: datetime, by: Actor) -> str:
     """A person's own phone was answered: it waits in the session's line."""
-    session = DialSession.objects.filter(public_id=report.public_id, ended_at=None).first()
-    if session is None:
+    session = DialSession.objects.select_for_update(of=("self",)).filter(public_id=report.public_id, ended_at=None).first()
+    leg = report.value("CallSid")[:64]
+    # The answer may come before the order is noted.
+    if session is None or session.own_call_id not in ("", CALLING, leg):
         return "<Response><Hangup/></Response>"
+    session.own_call_id, session.own_answered_at = leg, session.own_answered_at or now
+    session.save(update_fields=["own_call_id", "own_answered_at"])
+    tell(session)
     return f"<Response><Dial>{_conference(session)}</Dial></Response>"
 
 
@@ -194,8 +200,9 @@ def _leg_status(report: Report, now: datetime, by: Actor) -> str:
         raise UnknownAddress
     status = status_of(report.value("CallStatus"))
     over = status not in (None, CallStatus.QUEUED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
-    if over and session.own_call_id == report.value("CallSid"):
-        session.own_call_id = ""
+    # It may have failed before the order was noted.
+    if over and session.own_call_id in (CALLING, report.value("CallSid")):
+        session.own_call_id, session.own_answered_at = "", None
         set_state(session, SessionState.PAUSED, now=now, pause_reason=PauseReason.LOST_NETWORK)
     return _NOTHING
 
