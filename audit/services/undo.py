@@ -78,16 +78,20 @@ def undo_chunk(operation: Operation, actor: Actor) -> Chunk:
     cursor = {"participant": 0, "step": "changed", "after": 0, **operation.cursor}
     if cursor["participant"] >= len(participants) or operation.undo_of_id is None:
         return Chunk(cursor=cursor, finished=True)
-    participant = participants[cursor["participant"]]
-    work = _Restoring(participant, operation.undo_of_id, operation.pk, actor)
-    step = work.restore_changed if cursor["step"] == "changed" else work.discard_made
-    last = step(cursor["after"])
-    if last is not None:
-        following = {**cursor, "after": last}
-    elif cursor["step"] == "changed":
-        following = {**cursor, "step": "made", "after": 0}
-    else:
-        following = {"participant": cursor["participant"] + 1, "step": "changed", "after": 0}
+    while True:
+        work = _Restoring(participants[cursor["participant"]], operation.undo_of_id, operation.pk, actor)
+        step = work.restore_changed if cursor["step"] == "changed" else work.discard_made
+        last = step(cursor["after"])
+        if last is not None:
+            following = {**cursor, "after": last}
+        elif cursor["step"] == "changed":
+            following = {**cursor, "step": "made", "after": 0}
+        else:
+            following = {"participant": cursor["participant"] + 1, "step": "changed", "after": 0}
+        # Most operations touched records of one kind: what has nothing to take back costs its question, not a chunk.
+        if work.did_something or following["participant"] >= len(participants):
+            break
+        cursor = following
     whole = operation.undo_of.created + operation.undo_of.updated if operation.undo_of else None
     return Chunk(
         cursor=following,
@@ -139,6 +143,10 @@ class _Restoring:
         self.restored = self.discarded = 0
         self.conflicts: list[RowError] = []
         self.skipped: list[SkippedRow] = []
+
+    @property
+    def did_something(self) -> bool:
+        return bool(self.restored or self.discarded or self.conflicts or self.skipped)
 
     def restore_changed(self, after: int) -> int | None:
         """Give records their values from before the operation. Answers the last id looked at, or None when there are no more."""

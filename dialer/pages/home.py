@@ -38,7 +38,9 @@ class StartForm(forms.Form):
         label=_("Your own phone"),
         max_length=20,
         required=False,
-        help_text=_("Rings first; calls are joined to it. Not needed with the simulator."),
+        help_text=_(
+            "Rings first, and calls are joined to it. Empty: each call is joined to the number in your profile. The simulator needs none."
+        ),
     )
 
     def __init__(self, *args: Any, agents: list[CallingAgent], views: list[Any], **kwargs: Any) -> None:
@@ -58,11 +60,10 @@ class HomePage(FormPage):
             self.actor.require(CALL)
         agents = list(agents_worked_by(self.actor)) if self.actor.can(CALL) else []
         chosen = self.request.GET.get("agent", "")
-        own_phone = self.request.COOKIES.get("own_phone", "")
         return {
             "agents": agents,
             "views": views_of(self.actor, LEADS),
-            "initial": {"agent": chosen, "own_phone": own_phone, "view": self.request.GET.get("view", "")},
+            "initial": {"agent": chosen, "view": self.request.GET.get("view", "")},
         }
 
     def context(self, form: forms.Form) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from threading import Thread
@@ -38,9 +38,11 @@ class Reply:
 
 
 def ask(*, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> Reply:
-    """Ask once and read the answer. From a thread without an event loop. Raises Refused, Unreachable."""
+    """Ask once and read the answer. Raises Refused, Unreachable."""
     try:
-        return asyncio.run(_ask(method, url, headers, body, timeout))
+        # In a thread of its own, which has no event loop yet, whatever the caller's thread runs.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(asyncio.run, _ask(method, url, headers, body, timeout)).result()
     except (TimeoutError, httpx2.TimeoutException):
         raise Unreachable(f"No answer within {timeout:g} seconds.") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:

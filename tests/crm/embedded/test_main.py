@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -89,6 +90,8 @@ def test_a_request_to_end_reaches_the_command(used, tmp_path):
     def end() -> None:
         while not up.exists():
             pass
+        # The command may run before whoever started it has come back from starting it.
+        time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end, daemon=True).start()
